@@ -1,0 +1,3 @@
+"""vedit: edit videos with diffusion models, from the shell."""
+
+__version__ = "0.1.0"

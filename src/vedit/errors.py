@@ -1,0 +1,57 @@
+"""Every failure that vedit foresees, with its exit code.
+
+A message is one line that names the file or option, says what was found and what to do about it.
+The console prints it and exits with ``exit_code``; anything that is not a :class:`VeditError` is a bug of ours.
+"""
+
+from __future__ import annotations
+
+
+class VeditError(Exception):
+    """Base of all foreseen failures. Exit code 1."""
+
+    exit_code = 1
+
+
+class UsageError(VeditError):
+    """An option or argument that cannot be used as given. Exit code 2."""
+
+    exit_code = 2
+
+
+class InputError(VeditError):
+    """A file that cannot be used: missing, damaged, of the wrong kind or size. Exit code 3."""
+
+    exit_code = 3
+
+
+class ModelError(VeditError):
+    """A model that is missing, incomplete, changed, or of the wrong kind. Exit code 4."""
+
+    exit_code = 4
+
+
+class ResourceError(VeditError):
+    """Memory or device not available. Exit code 5."""
+
+    exit_code = 5
+
+
+class GateError(VeditError):
+    """A metric gate (``--fail-under``, ``--fail-over``) that was not met. Exit code 6."""
+
+    exit_code = 6
+
+
+class BatchError(VeditError):
+    """Part of a batch failed. Exit code 7."""
+
+    exit_code = 7
+
+
+class Interrupted(VeditError):
+    """Stopped by a signal; ``exit_code`` is 130 (SIGINT), 143 (SIGTERM) or 129 (SIGHUP)."""
+
+    def __init__(self, message: str, exit_code: int = 130) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
