@@ -1,0 +1,196 @@
+"""Between a decoder's samples and RGB, with the clip's own matrix and range, the same both ways.
+
+swscale is used with its accurate flags. Some of its paths are still off by more than a rounding: into full-range YUV
+(a grey level), out of full-range samples deeper than 8 bits, from 16-bit RGB. There the matrix is applied here, and
+swscale only changes the chroma sampling and the depth.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+
+import av
+import cv2
+import numpy as np
+from av.video.reformatter import Interpolation, VideoReformatter
+
+UNSPECIFIED = 2  # of matrix, primaries and transfer; of the range it is 0
+LIMITED, FULL = 1, 2
+
+ACCURATE = (
+    Interpolation.BICUBIC
+    | Interpolation.ACCURATE_RND
+    | Interpolation.FULL_CHR_H_INT
+    | Interpolation.FULL_CHR_H_INP
+    | Interpolation.BITEXACT
+)
+
+# Luma weights (red, blue) by H.273 matrix number, and the number under which swscale knows the same matrix.
+_WEIGHTS = {
+    1: (0.2126, 0.0722),
+    4: (0.30, 0.11),
+    5: (0.299, 0.114),
+    6: (0.299, 0.114),
+    7: (0.212, 0.087),
+    9: (0.2627, 0.0593),
+    10: (0.2627, 0.0593),
+}
+_SWSCALE = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
+
+
+def resolve_matrix(tag: int, width: int, height: int) -> int:
+    """H.273 matrix number to convert with; without a usable tag BT.709 from 1280 columns or 577 rows on, else
+    BT.601."""
+    if tag in _WEIGHTS:
+        return tag
+    return 1 if width >= 1280 or height > 576 else 6
+
+
+def is_rgb(pix_fmt: str) -> bool:
+    """Whether the samples of this FFmpeg pixel format are RGB (or a palette of RGB) already."""
+    return pix_fmt == "pal8" or av.VideoFormat(pix_fmt).is_rgb
+
+
+def bit_depth(pix_fmt: str) -> int:
+    """Bits of the deepest component of an FFmpeg pixel format."""
+    return 8 if pix_fmt == "pal8" else max(c.bits for c in av.VideoFormat(pix_fmt).components)
+
+
+def _rgb_to_yuv(matrix: int) -> np.ndarray:
+    red, blue = _WEIGHTS[matrix]
+    luma = np.array([red, 1 - red - blue, blue])
+    b = (np.array([0.0, 0.0, 1.0]) - luma) / (2 * (1 - blue))
+    r = (np.array([1.0, 0.0, 0.0]) - luma) / (2 * (1 - red))
+    return np.stack([luma, b, r])
+
+
+def plane_array(frame: av.VideoFrame, plane: int) -> np.ndarray:
+    """Samples of one plane of a planar YUV or GBR frame, (h, w) uint8 or uint16 with line padding cut off (a view)."""
+    p = frame.planes[plane]
+    deep = bit_depth(frame.format.name) > 8
+    array = np.frombuffer(memoryview(p), np.uint16 if deep else np.uint8).reshape(p.height, -1)
+    return array[:, : p.width]
+
+
+@dataclass(frozen=True)
+class Color:
+    """How a clip's samples mean colour: resolved H.273 ``matrix`` number and whether the range is ``full``."""
+
+    matrix: int
+    full: bool
+
+    @property
+    def range(self) -> int:
+        """FFmpeg's number of the range: 1 limited, 2 full."""
+        return FULL if self.full else LIMITED
+
+
+class Converter:
+    """Converts frames of one clip to RGB and back. May be used from several threads: each keeps its own scalers."""
+
+    def __init__(self, color: Color, width: int, height: int) -> None:
+        self.color = color
+        self.width = width
+        self.height = height
+        self._local = threading.local()
+
+    def _scale(
+        self, slot: str, frame: av.VideoFrame, pix_fmt: str, source_range: int, target_range: int
+    ) -> av.VideoFrame:
+        # One scaler a use: swscale rebuilds its tables whenever the parameters change.
+        scaler = getattr(self._local, slot, None)
+        if scaler is None:
+            scaler = VideoReformatter()
+            setattr(self._local, slot, scaler)
+        matrix = _SWSCALE[self.color.matrix]
+        return scaler.reformat(
+            frame,
+            width=self.width,
+            height=self.height,
+            format=pix_fmt,
+            src_colorspace=matrix,
+            dst_colorspace=matrix,
+            src_color_range=source_range,
+            dst_color_range=target_range,
+            interpolation=ACCURATE,
+            threads=1,
+        )
+
+    def to_rgb(self, frame: av.VideoFrame, bits: int = 8) -> np.ndarray:
+        """RGB of a decoded frame in coded orientation: (H, W, 3) uint8, or uint16 over its whole range with
+        ``bits=16``."""
+        name = frame.format.name
+        color_range = self.color.range
+        if is_rgb(name) or name.startswith("gray"):
+            scaled = self._scale("rgb", frame, "rgb24" if bits == 8 else "rgb48le", FULL, FULL)
+            return np.ascontiguousarray(scaled.to_ndarray())
+        if bits == 8 and (bit_depth(name) == 8 or not self.color.full):
+            return np.ascontiguousarray(self._scale("rgb", frame, "rgb24", color_range, FULL).to_ndarray())
+        wide = self._scale("wide", frame, "yuv444p16le", color_range, color_range)
+        return self._matrix_to_rgb(wide, bit_depth(name), bits)
+
+    def _matrix_to_rgb(self, wide: av.VideoFrame, depth: int, bits: int) -> np.ndarray:
+        # swscale widens by shifting: full scale of `depth` bits becomes (2**depth - 1) << (16 - depth).
+        unit = float(1 << (16 - depth))
+        planes = np.empty((self.height, self.width, 3), np.float32)
+        for k in range(3):
+            planes[..., k] = plane_array(wide, k)
+        if self.color.full:
+            scale = np.full(3, 1.0 / (((1 << depth) - 1) * unit))
+            offset = np.array([0.0, 32768.0, 32768.0])
+        else:
+            scale = np.array([1 / (219 * 256.0), 1 / (224 * 256.0), 1 / (224 * 256.0)])
+            offset = np.array([16 * 256.0, 32768.0, 32768.0])
+        top = 255.0 if bits == 8 else 65535.0
+        inverse = np.linalg.inv(_rgb_to_yuv(self.color.matrix)) * scale * top
+        affine = np.concatenate([inverse, (-inverse @ offset)[:, None]], axis=1)
+        out = cv2.transform(planes, affine)
+        np.clip(np.rint(out, out=out), 0, top, out=out)
+        return out.astype(np.uint8 if bits == 8 else np.uint16)
+
+    def from_rgb(self, rgb: np.ndarray, pix_fmt: str) -> av.VideoFrame:
+        """A frame of ``pix_fmt`` from RGB in coded orientation, (H, W, 3) uint8 or uint16; size must be the clip's."""
+        if rgb.shape != (self.height, self.width, 3) or rgb.dtype not in (np.uint8, np.uint16):
+            raise ValueError(f"expected {(self.height, self.width, 3)} uint8 or uint16, got {rgb.shape} {rgb.dtype}")
+        rgb = np.ascontiguousarray(rgb)
+        depth = bit_depth(pix_fmt)
+        if is_rgb(pix_fmt) or (not self.color.full and depth == 8 and rgb.dtype == np.uint8):
+            packed = av.VideoFrame.from_ndarray(rgb, format="rgb24" if rgb.dtype == np.uint8 else "rgb48le")
+            return self._scale("yuv", packed, pix_fmt, FULL, FULL if is_rgb(pix_fmt) else LIMITED)
+        top = float((1 << depth) - 1)
+        unit = float(1 << (depth - 8))
+        if self.color.full:
+            scale, black = np.full(3, top), 0.0
+        else:
+            scale, black = np.array([219.0, 224.0, 224.0]) * unit, 16 * unit
+        forward = _rgb_to_yuv(self.color.matrix) * scale[:, None] / (255.0 if rgb.dtype == np.uint8 else 65535.0)
+        middle = 128 * unit
+        affine = np.concatenate([forward, np.array([[black], [middle], [middle]])], axis=1)
+        yuv = cv2.transform(rgb.astype(np.float32), affine)
+        # Rounded to the target's depth here: swscale would narrow 16 bits by a different rule for each depth.
+        np.clip(np.rint(yuv, out=yuv), 0, top, out=yuv)
+        if pix_fmt.startswith("gray"):
+            return _planar(yuv.astype(np.uint8 if depth == 8 else np.uint16), pix_fmt)
+        name = "yuv444p" if depth == 8 else f"yuv444p{depth}le"
+        wide = _planar(yuv.astype(np.uint8 if depth == 8 else np.uint16), name)
+        return self._scale("yuv", wide, pix_fmt, self.color.range, self.color.range)
+
+    def to_format(self, frame: av.VideoFrame, pix_fmt: str) -> av.VideoFrame:
+        """The same picture in another pixel format without a way through RGB where both are YUV."""
+        if frame.format.name == pix_fmt and (frame.width, frame.height) == (self.width, self.height):
+            return frame
+        if not is_rgb(frame.format.name) and not is_rgb(pix_fmt):
+            return self._scale("format", frame, pix_fmt, self.color.range, self.color.range)
+        return self.from_rgb(self.to_rgb(frame, 8 if bit_depth(frame.format.name) == 8 else 16), pix_fmt)
+
+
+def _planar(yuv: np.ndarray, pix_fmt: str) -> av.VideoFrame:
+    height, width = yuv.shape[:2]
+    frame = av.VideoFrame(width, height, pix_fmt)
+    for k in range(len(frame.planes)):
+        plane = frame.planes[k]
+        lines = np.zeros((plane.height, plane.line_size // yuv.itemsize), yuv.dtype)
+        lines[:, :width] = yuv[..., k]
+        plane.update(lines.tobytes())
+    return frame

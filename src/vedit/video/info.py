@@ -1,0 +1,488 @@
+"""What a file holds, found by its headers and its first frame."""
+
+from __future__ import annotations
+
+import math
+import os
+import struct
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import av.error
+import av.stream
+import numpy as np
+
+from vedit.errors import InputError
+from vedit.video import color as _color
+
+_PRIMARIES = {1: "bt709", 4: "bt470m", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 8: "film", 9: "bt2020",
+              10: "smpte428", 11: "smpte431", 12: "smpte432", 22: "ebu3213"}  # fmt: skip
+_TRANSFER = {1: "bt709", 4: "gamma22", 5: "gamma28", 6: "smpte170m", 7: "smpte240m", 8: "linear", 9: "log100",
+             10: "log316", 11: "iec61966-2-4", 12: "bt1361e", 13: "iec61966-2-1", 14: "bt2020-10", 15: "bt2020-12",
+             16: "smpte2084", 17: "smpte428", 18: "arib-std-b67"}  # fmt: skip
+_MATRIX = {0: "rgb", 1: "bt709", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 8: "ycgco", 9: "bt2020nc",
+           10: "bt2020c", 14: "ictcp"}  # fmt: skip
+_RANGE = {1: "tv", 2: "pc"}
+_DISPOSITIONS = ("default", "dub", "original", "comment", "lyrics", "karaoke", "forced", "hearing_impaired",
+                 "visual_impaired", "clean_effects", "attached_pic", "captions", "descriptions")  # fmt: skip
+# Demuxers that take nearly any bytes for pictures: a text file is not a clip.
+_NOT_VIDEO = {"tty", "bin", "xbin", "adf", "idf", "rawvideo"}
+_PROBE_PACKETS = 400  # without a picture after so many packets of the stream, it has none
+
+
+@dataclass(frozen=True)
+class Orientation:
+    """How coded rows and columns are shown: first transposed, then mirrored left-right (``flip_x``), top-bottom
+    (``flip_y``)."""
+
+    transpose: bool = False
+    flip_x: bool = False
+    flip_y: bool = False
+
+    @property
+    def identity(self) -> bool:
+        """Whether the picture is shown as it is coded."""
+        return not (self.transpose or self.flip_x or self.flip_y)
+
+    @property
+    def mirrored(self) -> bool:
+        """Whether it is more than a rotation."""
+        return self.transpose ^ self.flip_x ^ self.flip_y
+
+    @property
+    def rotation(self) -> int:
+        """Degrees counter-clockwise by which the coded picture is turned; for a mirrored one, after a left-right
+        mirror."""
+        flip_x = self.flip_x ^ self.mirrored
+        if self.transpose:
+            return 90 if self.flip_y and not flip_x else 270
+        return 180 if flip_x and self.flip_y else 0
+
+    def apply(self, image: np.ndarray) -> np.ndarray:
+        """Coded (H, W, ...) to displayed orientation; contiguous."""
+        if self.transpose:
+            image = image.swapaxes(0, 1)
+        return np.ascontiguousarray(image[:: -1 if self.flip_y else 1, :: -1 if self.flip_x else 1])
+
+    def undo(self, image: np.ndarray) -> np.ndarray:
+        """Displayed (H, W, ...) to coded orientation; contiguous."""
+        image = image[:: -1 if self.flip_y else 1, :: -1 if self.flip_x else 1]
+        return np.ascontiguousarray(image.swapaxes(0, 1) if self.transpose else image)
+
+    @classmethod
+    def from_matrix(cls, matrix: tuple[int, ...] | None) -> Orientation | None:
+        """From FFmpeg's 3x3 display matrix (nine int32 of 16.16); None where it is no multiple of 90 degrees."""
+        if matrix is None:
+            return cls()
+        a, b, c, d = matrix[0], matrix[1], matrix[3], matrix[4]
+        small = max(abs(v) for v in (a, b, c, d)) // 100
+        if abs(b) <= small and abs(c) <= small and a and d:
+            return cls(False, a < 0, d < 0)
+        if abs(a) <= small and abs(d) <= small and b and c:
+            return cls(True, c < 0, b < 0)
+        return None
+
+
+@dataclass(frozen=True)
+class StreamInfo:
+    """A stream beside the edited video: ``kind`` is video, audio, subtitle, data or attachment."""
+
+    index: int
+    kind: str
+    codec: str
+    language: str | None = None
+    title: str | None = None
+    dispositions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """A chapter, in seconds of the container's clock."""
+
+    start: Fraction
+    end: Fraction
+    title: str | None = None
+
+
+@dataclass(frozen=True)
+class ClipInfo:
+    """What is known of a clip before it is decoded. Sizes in pixels, times in seconds, colour tags as H.273 numbers."""
+
+    path: str
+    container: str
+    stream: int
+    codec: str
+    width: int
+    height: int
+    orientation: Orientation
+    display_matrix: tuple[int, ...] | None
+    sar: Fraction | None
+    time_base: Fraction
+    rate: Fraction
+    frames: int
+    frames_declared: bool
+    start: Fraction
+    duration: Fraction | None
+    pix_fmt: str
+    bits: int
+    primaries: int
+    transfer: int
+    matrix_tag: int
+    range_tag: int
+    variable: bool = False
+    reordered: bool = False
+    interlaced: bool = False
+    alpha: bool = False
+    hdr_metadata: tuple[str, ...] = ()
+    truncated: bool = False
+    streams: tuple[StreamInfo, ...] = ()
+    chapters: tuple[Chapter, ...] = ()
+    metadata: dict[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def display_width(self) -> int:
+        """Columns as shown: after the rotation, before the sample aspect ratio."""
+        return self.height if self.orientation.transpose else self.width
+
+    @property
+    def display_height(self) -> int:
+        """Rows as shown: after the rotation, before the sample aspect ratio."""
+        return self.width if self.orientation.transpose else self.height
+
+    @property
+    def rotation(self) -> int:
+        """Degrees counter-clockwise: 0, 90, 180 or 270."""
+        return self.orientation.rotation
+
+    @property
+    def color(self) -> _color.Color:
+        """The matrix and range to convert with."""
+        matrix = _color.resolve_matrix(self.matrix_tag, self.width, self.height)
+        return _color.Color(matrix, self.range_tag == _color.FULL or self.pix_fmt.startswith("yuvj"))
+
+    @property
+    def audio(self) -> tuple[StreamInfo, ...]:
+        """The sound streams."""
+        return tuple(s for s in self.streams if s.kind == "audio")
+
+    def require_complete(self) -> None:
+        """:class:`InputError` if the file ends before what its headers announce."""
+        if self.truncated:
+            raise InputError(
+                f"{self.path}: the file is cut short (its headers announce more than it holds); get a complete copy"
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same as JSON values: width and height as displayed, times as float seconds, unknown as None."""
+        return {
+            "path": self.path,
+            "container": self.container,
+            "stream": self.stream,
+            "codec": self.codec,
+            "width": self.display_width,
+            "height": self.display_height,
+            "coded_width": self.width,
+            "coded_height": self.height,
+            "rotation": self.rotation,
+            "mirrored": self.orientation.mirrored,
+            "sample_aspect_ratio": None if self.sar is None else f"{self.sar.numerator}:{self.sar.denominator}",
+            "time_base": str(self.time_base),
+            "fps": float(self.rate),
+            "rate": str(self.rate),
+            "variable_frame_rate": self.variable,
+            "frames": self.frames,
+            "frames_declared": self.frames_declared,
+            "start": float(self.start),
+            "duration": None if self.duration is None else float(self.duration),
+            "pix_fmt": self.pix_fmt,
+            "bits": self.bits,
+            "color_primaries": _PRIMARIES.get(self.primaries),
+            "color_transfer": _TRANSFER.get(self.transfer),
+            "color_matrix": _MATRIX.get(self.matrix_tag),
+            "color_range": _RANGE.get(self.range_tag),
+            "interlaced": self.interlaced,
+            "alpha": self.alpha,
+            "hdr_metadata": list(self.hdr_metadata),
+            "truncated": self.truncated,
+            "streams": [
+                {"index": s.index, "kind": s.kind, "codec": s.codec, "language": s.language, "title": s.title,
+                 "dispositions": list(s.dispositions)}
+                for s in self.streams
+            ],
+            "chapters": [{"start": float(c.start), "end": float(c.end), "title": c.title} for c in self.chapters],
+            "metadata": dict(self.metadata),
+            "warnings": list(self.warnings),
+        }  # fmt: skip
+
+
+def open_input(path: str | os.PathLike[str]) -> Any:
+    """The open container of a media file; :class:`InputError` that says in one line why it cannot be read."""
+    name = os.fspath(path)
+    file = Path(name)
+    if not file.exists():
+        raise InputError(f"{name}: no such file; check the path")
+    if file.is_dir():
+        raise InputError(f"{name}: is a folder; give a video file")
+    if file.is_file() and file.stat().st_size == 0:
+        raise InputError(f"{name}: the file is empty (0 bytes); give a video file")
+    try:
+        # An absolute path cannot be taken for a protocol ("a:b.mp4") or an option.
+        container = av.open(str(file.absolute()), metadata_errors="replace")
+    except PermissionError:
+        raise InputError(f"{name}: no permission to read it; check the file's mode") from None
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        hint = "cut short, damaged or not a video"
+        raise InputError(f"{name}: cannot be read as video ({_reason(error)}); the file is {hint}") from None
+    if container.format.name in _NOT_VIDEO:
+        container.close()
+        raise InputError(f"{name}: not a video (looks like {container.format.name}); give a video file")
+    return container
+
+
+def _reason(error: BaseException) -> str:
+    text = getattr(error, "strerror", None) or str(error)
+    return text.splitlines()[0] if text else type(error).__name__
+
+
+def pick_stream(container: Any, name: str, stream: int | None = None) -> Any:
+    """The first real video stream (cover art is not one), or the one with this index; :class:`InputError` otherwise."""
+    if stream is not None:
+        chosen = [s for s in container.streams if s.index == stream and s.type == "video"]
+        if not chosen:
+            raise InputError(f"{name}: stream {stream} is not a video stream; see the streams with: vedit info")
+        return chosen[0]
+    art = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
+    real = [s for s in container.streams.video if not s.disposition & art]
+    if real:
+        return real[0]
+    if container.streams.video:
+        raise InputError(f"{name}: no video stream, only cover art; give a file with video")
+    if container.streams.audio:
+        raise InputError(f"{name}: no video stream, only sound; give a file with video")
+    raise InputError(f"{name}: no video stream; give a file with video")
+
+
+def probe(path: str | os.PathLike[str], stream: int | None = None) -> ClipInfo:
+    """Reads headers and the first frame of the first real video stream, or of ``stream``; :class:`InputError` if
+    unusable."""
+    name = os.fspath(path)
+    container = open_input(path)
+    try:
+        return _probe(container, name, stream)
+    except (av.error.FFmpegError, OSError, ValueError, MemoryError, OverflowError, ZeroDivisionError) as error:
+        raise InputError(f"{name}: cannot be read as video ({_reason(error)}); the file is damaged") from None
+    finally:
+        container.close()
+
+
+def _probe(container: Any, name: str, chosen: int | None) -> ClipInfo:
+    video = pick_stream(container, name, chosen)
+    context = video.codec_context
+    if context is None:
+        raise InputError(f"{name}: no decoder for its video stream; convert it to H.264 first")
+    others = tuple(_stream_info(s) for s in container.streams if s.index != video.index)
+    warnings: list[str] = []
+    extra_video = [s.index for s in others if s.kind == "video" and "attached_pic" not in s.dispositions]
+    if extra_video:
+        warnings.append(
+            f"several video streams: stream {video.index} is edited, not {', '.join(map(str, extra_video))}"
+        )
+
+    frame = _first_frame(container, video)
+    if frame is None:
+        raise InputError(
+            f"{name}: its {context.name} video has no frame that can be decoded; the file is cut short or damaged"
+        )
+    if frame.width < 1 or frame.height < 1:
+        raise InputError(f"{name}: its frames have no size; the file is damaged")
+
+    matrix = _display_matrix(frame)
+    orientation = Orientation.from_matrix(matrix)
+    if orientation is None:
+        warnings.append("the display matrix is no multiple of 90 degrees: shown unrotated")
+        orientation, matrix = Orientation(), None
+    if orientation.identity:
+        matrix = None
+
+    time_base = video.time_base
+    rate = video.average_rate or video.guessed_rate or video.base_rate or Fraction(25)
+    start = _seconds(video.start_time, time_base)
+    if start is None:
+        start = _seconds(frame.pts, time_base) or Fraction(0)
+    duration = _duration(container, video, start)
+    frames, declared = _frame_count(video, duration, rate)
+    pix_fmt = frame.format.name
+    tags = {k.lower(): v for k, v in video.metadata.items()}
+    hidden_alpha = tags.get("alpha_mode") == "1"
+    has_alpha = hidden_alpha or any(c.is_alpha for c in frame.format.components)
+    return ClipInfo(
+        path=name,
+        container=container.format.name,
+        stream=video.index,
+        codec=context.name,
+        width=frame.width,
+        height=frame.height,
+        orientation=orientation,
+        display_matrix=matrix,
+        sar=video.sample_aspect_ratio or None,
+        time_base=time_base,
+        rate=rate,
+        frames=frames,
+        frames_declared=declared,
+        start=start,
+        duration=duration,
+        pix_fmt=pix_fmt,
+        bits=_color.bit_depth(pix_fmt),
+        primaries=_tag(frame.color_primaries, context.color_primaries, 2),
+        transfer=_tag(frame.color_trc, context.color_trc, 2),
+        matrix_tag=_tag(frame.colorspace, context.colorspace, 2),
+        range_tag=_tag(frame.color_range, context.color_range, 0),
+        # FFmpeg's base rate is the finest grid that holds every time: on a steady clip it is the average.
+        variable=bool(video.base_rate and video.average_rate and abs(video.base_rate / video.average_rate - 1) > 0.005),
+        reordered=bool(context.has_b_frames),
+        interlaced=bool(frame.interlaced_frame),
+        alpha=has_alpha,
+        hdr_metadata=_hdr(frame),
+        truncated=_cut_short(name, container),
+        streams=others,
+        chapters=tuple(_chapters(container)),
+        metadata=dict(container.metadata),
+        warnings=tuple(warnings),
+    )
+
+
+def _tag(frame_tag: int, context_tag: int, unset: int) -> int:
+    tag = int(frame_tag)
+    return tag if tag != unset else int(context_tag)
+
+
+def _seconds(value: int | None, time_base: Fraction | None) -> Fraction | None:
+    return None if value is None or time_base is None else value * time_base
+
+
+def _stream_info(stream: Any) -> StreamInfo:
+    if stream.type == "attachment":
+        codec = stream.metadata.get("mimetype", "attachment")
+    elif stream.codec_context is not None:
+        codec = stream.codec_context.name
+    else:
+        codec = getattr(stream, "name", None) or "unknown"
+    present = stream.disposition
+    names = tuple(n for n in _DISPOSITIONS if present & getattr(av.stream.Disposition, n))
+    title = stream.metadata.get("title") or stream.metadata.get("filename")
+    return StreamInfo(stream.index, stream.type, codec, stream.language, title, names)
+
+
+def _first_frame(container: Any, video: Any) -> Any:
+    for other in container.streams:
+        if other.index != video.index:
+            other.discard = av.stream.Discard.all
+    video.thread_type = "SLICE"  # frame threads would read ahead for a picture that comes first anyway
+    for count, packet in enumerate(container.demux(video)):
+        try:
+            frames = packet.decode()
+        except av.error.FFmpegError:
+            frames = []
+        if frames:
+            return frames[0]
+        if count > _PROBE_PACKETS:
+            break
+    return None
+
+
+def _display_matrix(frame: Any) -> tuple[int, ...] | None:
+    for data in frame.side_data:
+        if data.type.name == "DISPLAYMATRIX":
+            return struct.unpack("=9i", bytes(data)[:36])
+    return None
+
+
+def _hdr(frame: Any) -> tuple[str, ...]:
+    wanted = {"MASTERING_DISPLAY_METADATA", "CONTENT_LIGHT_LEVEL", "DYNAMIC_HDR_PLUS", "DOVI_METADATA",
+              "DOVI_RPU_BUFFER", "DYNAMIC_HDR_VIVID"}  # fmt: skip
+    return tuple(sorted({d.type.name.lower() for d in frame.side_data if d.type.name in wanted}))
+
+
+def _duration(container: Any, video: Any, start: Fraction) -> Fraction | None:
+    if video.duration and video.duration > 0:
+        return video.duration * video.time_base
+    # Matroska keeps where each track ends in a tag; the container's own figure may be that of a longer sound track.
+    tags = {k.upper(): v for k, v in video.metadata.items()}
+    for key in ("DURATION", *(k for k in tags if k.startswith("DURATION-"))):
+        ends = _clock(tags.get(key, ""))
+        if ends is not None and ends > start:
+            return ends - start
+    if container.duration and container.duration > 0:
+        begins = Fraction(container.start_time or 0, av.time_base)
+        rest = Fraction(container.duration, av.time_base) + begins - start
+        return rest if rest > 0 else None
+    return None
+
+
+def _clock(text: str) -> Fraction | None:
+    try:
+        hours, minutes, seconds = text.strip().split(":")
+        return int(hours) * 3600 + int(minutes) * 60 + Fraction(seconds)
+    except (ValueError, ZeroDivisionError):
+        return None
+
+
+def _frame_count(video: Any, duration: Fraction | None, rate: Fraction) -> tuple[int, bool]:
+    if video.frames and video.frames > 0:
+        return video.frames, True
+    for key, value in video.metadata.items():
+        if key.upper().startswith("NUMBER_OF_FRAMES") and value.isdigit() and int(value) > 0:
+            return int(value), True
+    return (max(1, math.floor(duration * rate + Fraction(1, 2))) if duration else 1), False
+
+
+def _chapters(container: Any) -> list[Chapter]:
+    found = []
+    for chapter in container.chapters():
+        base = chapter.get("time_base") or Fraction(1, 1000)
+        found.append(Chapter(chapter["start"] * base, chapter["end"] * base, chapter.get("metadata", {}).get("title")))
+    return found
+
+
+def _cut_short(name: str, container: Any) -> bool:
+    """Whether the file ends before the data that its own index or its outermost element announces."""
+    size = os.path.getsize(name)
+    formats = container.format.name.split(",")
+    if "matroska" in formats:
+        end = _matroska_end(name)
+        return end is not None and end > size
+    if "mov" in formats or "avi" in formats:
+        for stream in container.streams:
+            entries = stream.index_entries
+            if len(entries) and entries[-1].pos + entries[-1].size > size:
+                return True
+    return False
+
+
+def _matroska_end(name: str) -> int | None:
+    """File offset at which the Segment of a Matroska file ends, None if it does not say."""
+    with open(name, "rb") as file:
+        head = file.read(4096)
+
+    def number(at: int, keep_marker: bool) -> tuple[int, int] | None:
+        if at >= len(head) or not head[at]:
+            return None
+        length = 9 - head[at].bit_length()
+        value = int.from_bytes(head[at : at + length], "big")
+        if keep_marker:
+            return value, at + length
+        value &= (1 << (7 * length)) - 1
+        return (-1 if value == (1 << (7 * length)) - 1 else value), at + length
+
+    at = 0
+    while (element := number(at, True)) and (length := number(element[1], False)):
+        if element[0] == 0x18538067:
+            return None if length[0] < 0 else length[1] + length[0]
+        if length[0] < 0:
+            return None
+        at = length[1] + length[0]
+    return None

@@ -1,0 +1,179 @@
+"""Decodes a clip frame by frame, in the order in which it is shown. Keeps one frame, to know how long it is shown."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import av
+import av.error
+import av.stream
+import numpy as np
+
+from vedit.errors import InputError
+from vedit.video.color import Converter
+from vedit.video.info import ClipInfo, open_input
+
+
+@dataclass(frozen=True, eq=False)
+class SourceFrame:
+    """A decoded frame: ``index`` from 0, ``pts`` and ``duration`` in ticks of the clip's time base, ``time`` in
+    seconds from the first."""
+
+    index: int
+    pts: int
+    duration: int
+    time: Fraction
+    frame: Any
+    info: ClipInfo
+    converter: Converter
+
+    def rgb(self, bits: int = 8) -> np.ndarray:
+        """(H, W, 3) uint8, or uint16 over its whole range with ``bits=16``, in displayed orientation. Converted at
+        each call."""
+        return self.info.orientation.apply(self.converter.to_rgb(self.frame, bits))
+
+
+class Reader:
+    """Iterates :class:`SourceFrame` in presentation order; ``warnings`` fills up on the way.
+
+    Missing timestamps are filled in and backward ones moved forward, with a warning. With ``strict`` an
+    :class:`InputError` is raised for a file that ends before what it announces; without, that is a warning too.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], info: ClipInfo, *, threads: int | None = None, strict: bool = True
+    ) -> None:
+        self.path = os.fspath(path)
+        self.info = info
+        self.warnings: list[str] = []
+        self.frames = 0
+        self._strict = strict
+        if strict:
+            info.require_complete()
+        self._converter = Converter(info.color, info.width, info.height)
+        self._container: Any = open_input(path)
+        try:
+            self._stream = self._container.streams[info.stream]
+            for other in self._container.streams:
+                if other.index != info.stream:
+                    other.discard = av.stream.Discard.all
+            self._stream.thread_type = "AUTO"
+            if threads is not None:
+                self._stream.codec_context.thread_count = threads
+        except (IndexError, AttributeError, av.error.FFmpegError):
+            self._container.close()
+            raise InputError(f"{self.path}: changed since it was looked at; run again") from None
+
+    def __iter__(self) -> Iterator[SourceFrame]:
+        info = self.info
+        tick = 1 / (info.rate * info.time_base)
+        held: tuple[int, Any] | None = None
+        first = 0
+        bad_packets = backward = missing = resized = corrupt = 0
+
+        for item in self._decode():
+            if item is None:
+                bad_packets += 1
+                continue
+            if (item.width, item.height) != (info.width, info.height):
+                resized += 1
+            corrupt += item.is_corrupt
+            pts = item.pts
+            if pts is None:
+                missing += 1
+                pts = 0 if held is None else held[0] + max(1, item.duration or round(tick))
+            if held is None:
+                first = pts
+            else:
+                if pts <= held[0]:
+                    backward += 1
+                    pts = held[0] + 1
+                yield self._make(held[0], pts - held[0], first, held[1])
+            held = (pts, item)
+
+        if held is None:
+            raise InputError(f"{self.path}: no frame could be decoded; the file is damaged")
+        for count, what in (
+            (bad_packets, "packets could not be decoded: their frames are missing"),
+            (corrupt, "frames are damaged in the source"),
+            (missing, "frames had no timestamp: filled in from the frame rate"),
+            (backward, "timestamps did not increase: moved forward"),
+            (resized, "frames change size in the middle of the clip: scaled to the first frame's size"),
+        ):
+            if count:
+                self.warnings.append(f"{count} {what}")
+        last = self._last_duration(held[0], held[1], first, tick)
+        # The shortfall is judged before the last frame goes out, so that nobody commits a result of half a clip.
+        self._check_end((held[0] + last - first) * info.time_base, tick)
+        yield self._make(held[0], last, first, held[1])
+
+    def _make(self, pts: int, duration: int, first: int, frame: Any) -> SourceFrame:
+        time = (pts - first) * self.info.time_base
+        made = SourceFrame(self.frames, pts, duration, time, frame, self.info, self._converter)
+        self.frames += 1
+        return made
+
+    def _last_duration(self, pts: int, frame: Any, first: int, tick: Fraction) -> int:
+        info = self.info
+        usual = Fraction(pts - first, self.frames) if self.frames else tick
+        if info.duration is not None and info.container.startswith("mov") and not (info.variable and info.reordered):
+            # The track's end says how long the last frame is shown. Not so in mp4 with both B-frames and a varying
+            # rate: there the track's length is counted in decoding order, and falls short.
+            rest = round((info.start + info.duration) / info.time_base) - pts
+            if 0 < rest <= max(100 * usual, 10 / info.time_base):
+                return rest
+        return max(1, frame.duration or round(usual))
+
+    def _check_end(self, end: Fraction, tick: Fraction) -> None:
+        info = self.info
+        if info.duration is None:
+            return
+        allowed = max(3 / info.rate, info.duration / 50, Fraction(1, 5))
+        if end >= info.duration - allowed:
+            return
+        text = (
+            f"the video ends at {float(end):.3g} s although {float(info.duration):.3g} s are declared "
+            f"({self.frames + 1} frames)"
+        )
+        certain = bool(info.frames_declared and self.frames + 1 < info.frames)
+        if self._strict and (info.truncated or certain or not info.audio):
+            raise InputError(f"{self.path}: {text}; the file is cut short or damaged, get a complete copy")
+        self.warnings.append(text)
+
+    def _decode(self) -> Iterator[Any]:
+        """Decoded frames; None for each packet that could not be decoded."""
+        packets = self._container.demux(self._stream)
+        while True:
+            try:
+                packet = next(packets, None)
+            except av.error.FFmpegError:
+                # The demuxer lost its way: what the decoder still holds comes out, the end is checked by the caller.
+                packet = None
+            if packet is None:
+                break
+            try:
+                frames = packet.decode()
+            except av.error.EOFError:
+                return
+            except av.error.FFmpegError:
+                yield None
+                continue
+            yield from frames
+        try:
+            yield from self._stream.decode(None)
+        except av.error.FFmpegError:
+            return
+
+    def close(self) -> None:
+        """Closes the file. Safe to call twice."""
+        self._container.close()
+
+    def __enter__(self) -> Reader:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
