@@ -1,0 +1,287 @@
+"""InstructVid2Vid: train the inflated, source-conditioned video U-Net on ⟨source, instruction, edited⟩ triplets.
+
+    vedit train-adapter instructvid2vid --data DIR --model nano -o OUT            for anyone's triplets
+    python -m vedit.training.recipes.nano_instruct --out runs/instruct            nano's own: the same loop, fed by the world
+
+The network sees the noisy edited latents with the source's latents beside them on the channels and the instruction's last hidden
+states as text. Per step: t from the schedule with an extra share at the terminal level (there the source alone decides, so a model
+with zero terminal SNR answers with the conditional mean: what few-step sampling stands on), noise mixed over frames (PYoCo), condition
+dropout 5/5/5 % (text, source, both: Brooks et al. 2023, section 3.2.1), loss = v- or ε-MSE + λ · inter-frame consistency.
+
+The inter-frame consistency loss of the paper is given in words only (methods B), so both readings are here: ``literal`` penalises any
+difference between consecutive clean estimates, ``matched`` their difference to the true one. Both are weighted with ᾱ_t.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from vedit.diffusion.noise import clip_noise
+from vedit.diffusion.schedule import Schedule
+from vedit.errors import InputError, UsageError
+from vedit.nets.video_unet import VideoUNet
+from vedit.training.common import Average, Means, Run, prefetch, step_rng, torch_rng, warm_cosine
+from vedit.training.latents import Encode, Latents, Triplet, encode_triplets
+
+Consistency = Literal["none", "literal", "matched"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Of a training. ``rate``: learning rate of the temporal layers; spatial layers get ``rate * spatial_rate`` (0: frozen)."""
+
+    steps: int = 2000
+    batch: int = 4
+    frames: int = 8
+    rate: float = 3e-4
+    spatial_rate: float = 0.3
+    weight_decay: float = 0.01
+    terminal_share: float = 0.2
+    one_frame_share: float = 0.3
+    noise_share: float = 0.5
+    drop_text: float = 0.05
+    drop_source: float = 0.05
+    drop_both: float = 0.05
+    consistency: Consistency = "matched"
+    consistency_weight: float = 0.1
+    average: float = 0.999
+    seed: int = 1
+    save_every: int = 500
+
+
+def consistency_loss(kind: Consistency, estimate: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
+    """Inter-frame consistency of clean estimates ``(B, T, C, h, w)``; ``weight`` (B,) is ᾱ_t. Zero for one frame."""
+    if kind == "none" or estimate.shape[1] < 2:
+        return estimate.new_zeros(())
+    change = estimate.diff(dim=1)
+    if kind == "matched":
+        change = change - truth.diff(dim=1)
+    return (weight.to(estimate) * change.square().mean(dim=(1, 2, 3, 4))).mean()
+
+
+def losses(
+    network: Callable[[Tensor, Tensor, Tensor], Tensor],
+    schedule: Schedule,
+    source: Tensor,
+    edited: Tensor,
+    text: Tensor,
+    empty: Tensor,
+    settings: Settings,
+    generator: torch.Generator,
+) -> tuple[Tensor, Tensor]:
+    """``(denoising loss, consistency loss)`` of one batch: latents (B, T, C, h, w), text (B, L, D), ``empty`` (L, D)."""
+    batch, device = len(edited), edited.device
+    timestep = torch.randint(0, len(schedule), (batch,), generator=generator)
+    terminal = torch.rand(batch, generator=generator) < settings.terminal_share
+    timestep = torch.where(terminal, torch.full_like(timestep, len(schedule) - 1), timestep)
+    noise = clip_noise(edited.shape, settings.noise_share if edited.shape[1] > 1 else 0.0, generator).to(device)
+    u = torch.rand(batch, generator=generator)
+    both = settings.drop_text + settings.drop_both
+    no_text = (u < both).to(device)
+    no_source = ((u >= settings.drop_text) & (u < both + settings.drop_source)).to(device)
+    text = torch.where(no_text[:, None, None], empty.expand_as(text), text)
+    source = source * (~no_source)[:, None, None, None, None]
+    noisy = schedule.add_noise(edited, noise, timestep)
+    output = network(torch.cat([noisy, source], dim=2), timestep.to(device), text).float()
+    denoising = nn.functional.mse_loss(output, schedule.target(edited, noise, timestep))
+    level = schedule.alphas_cumprod[timestep]
+    clean = schedule.to_clean(output, noisy, timestep) if settings.consistency != "none" else output
+    return denoising, consistency_loss(settings.consistency, clean, edited, level)
+
+
+def fit(
+    out: Path,
+    network: nn.Module,
+    schedule: Schedule,
+    latents: Latents,
+    settings: Settings,
+    *,
+    device: str = "cpu",
+    resume: bool = False,
+    check: Callable[[nn.Module, int], dict[str, float]] | None = None,
+) -> Average:
+    """The training loop. Checkpoints in ``out``; returns the averaged weights. ``check`` is called at every checkpoint."""
+    run = Run(out, {"recipe": "instructvid2vid", **asdict(settings), "pairs": len(latents.pairs)}, resume)
+    network.to(device).train()
+    if isinstance(network, VideoUNet):
+        groups = [{"params": list(network.temporal_parameters()), "scale": 1.0}]
+        if settings.spatial_rate > 0:
+            groups.append({"params": list(network.spatial_parameters()), "scale": settings.spatial_rate})
+        else:
+            for p in network.spatial_parameters():
+                p.requires_grad_(False)
+    else:
+        groups = [{"params": list(network.parameters()), "scale": 1.0}]
+    optimiser = torch.optim.AdamW(groups, lr=settings.rate, betas=(0.9, 0.99), weight_decay=settings.weight_decay)
+    average = Average(network, settings.average)
+    run.restore(network, optimiser, average)
+    empty = torch.from_numpy(latents.texts[0].astype("float32")).to(device)
+
+    def make(step: int) -> tuple[Tensor, Tensor, Tensor]:
+        rng = step_rng(settings.seed, step, 11)
+        source, edited, text = latents.batch(rng, settings.batch)
+        if source.shape[1] > 1 and rng.random() < settings.one_frame_share:
+            at = int(rng.integers(source.shape[1]))
+            source, edited = source[:, at : at + 1], edited[:, at : at + 1]
+        return source, edited, text
+
+    means = Means()
+    for step, tensors in prefetch(make, range(run.first_step, settings.steps)):
+        for group in optimiser.param_groups:
+            group["lr"] = settings.rate * group["scale"] * warm_cosine(step, settings.steps)
+        source, edited, text = (t.to(device) for t in tensors)
+        with torch.autocast(device, torch.bfloat16):
+            denoising, consistency = losses(
+                network, schedule, source, edited, text, empty, settings, torch_rng(settings.seed, step, 12)
+            )
+        loss = denoising + settings.consistency_weight * consistency
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_([p for p in network.parameters() if p.requires_grad], 1.0)
+        optimiser.step()
+        average.update(network, step)
+        means.add(loss=loss, denoising=denoising, consistency=consistency, norm=norm)
+        done = step + 1
+        if done % 50 == 0 or done == settings.steps:
+            run.log(done, **means.take())
+        if done % settings.save_every == 0 or done == settings.steps:
+            run.save(done, network, optimiser, average)
+            if check is not None:
+                run.log(done, **check(averaged(network, average), done))
+                network.train()
+    return average
+
+
+def averaged(network: nn.Module, average: Average) -> nn.Module:
+    """A copy of the network with the averaged weights, in evaluation mode."""
+    import copy
+
+    duplicate = copy.deepcopy(network)
+    average.copy_to(duplicate)
+    return duplicate.eval()
+
+
+def encoders(vae: Path, clip: Path, tokenizer: Path, device: str) -> tuple[Encode, Callable[[list[str]], np.ndarray]]:
+    """``(encode, embed)`` as :func:`vedit.training.latents.encode_triplets` takes them, from component folders."""
+    from vedit import weights
+    from vedit.nets.text import TextEncoder
+
+    codec = weights.load_vae(vae, torch.bfloat16).to(device, memory_format=torch.channels_last)
+    words = TextEncoder(weights.load_clip(clip), weights.load_tokenizer(tokenizer)).to(device)
+
+    @torch.no_grad()
+    def encode(pictures: Tensor) -> Tensor:
+        return codec.encode(pictures.to(device, memory_format=torch.channels_last)).cpu()
+
+    @torch.no_grad()
+    def embed(texts: list[str]) -> np.ndarray:
+        parts = [words(texts[at : at + 256]).float().cpu().numpy() for at in range(0, len(texts), 256)]
+        return np.concatenate(parts).astype(np.float16)
+
+    return encode, embed
+
+
+# --- for anyone's triplets --------------------------------------------------------------------------------------------
+
+
+def folder_triplets(data: Path, frames: int, size: int) -> list[Triplet]:
+    """The clips of a triplet folder, cut into runs of ``frames`` frames at ``size`` × ``size`` (short side scaled, centre kept).
+
+    Raises ``InputError`` when a source and its edit differ in size or length, or a clip is shorter than ``frames``.
+    """
+    from vedit.world.triplets import read_manifest
+
+    cache: dict[Path, np.ndarray] = {}
+    groups: dict[Path, list[tuple[np.ndarray, tuple[str, ...], str]]] = {}
+    for entry in read_manifest(data):
+        if entry.source not in cache:
+            cache[entry.source] = _read_square(entry.source, size)
+        source, edited = cache[entry.source], _read_square(entry.edited, size)
+        if len(source) != len(edited):
+            raise InputError(f"{entry.edited}: has {len(edited)} frames, its source {entry.source.name} has {len(source)}; they must match")
+        if len(source) < frames:
+            raise InputError(f"{entry.source}: has {len(source)} frames, training needs {frames}; use longer clips or --frames {len(source)}")
+        groups.setdefault(entry.source, []).append((edited, entry.instructions, entry.label))
+    made = []
+    for source, edits in groups.items():
+        for at in range(0, len(cache[source]) - frames + 1, frames):
+            made.append(Triplet(cache[source][at : at + frames], tuple((e[at : at + frames], asked, label) for e, asked, label in edits)))
+    return made
+
+
+def _read_square(path: Path, size: int) -> np.ndarray:
+    """All frames of a clip (T, size, size, 3) float32 in [0, 1]: short side scaled to ``size``, the centre kept."""
+    import cv2
+
+    from vedit.video.info import probe
+    from vedit.video.reader import Reader
+
+    frames = []
+    for source in Reader(path, probe(path)):
+        picture = source.rgb()
+        height, width = picture.shape[:2]
+        scale = size / min(height, width)
+        resized = cv2.resize(picture, (max(size, round(width * scale)), max(size, round(height * scale))), interpolation=cv2.INTER_AREA)
+        y, x = (resized.shape[0] - size) // 2, (resized.shape[1] - size) // 2
+        frames.append(resized[y : y + size, x : x + size])
+    return np.stack(frames).astype(np.float32) / 255
+
+
+def train(
+    *,
+    data: str,
+    model: str,
+    output: str,
+    seed: int = 0,
+    resume: bool = False,
+    device: str = "cpu",
+    dtype: str = "auto",
+    threads: int = 1,
+    log: Callable[[str], None] = print,
+    steps: int = 500,
+    learning_rate: float = 2e-4,
+    batch: int = 4,
+    frames: int = 8,
+    size: int = 128,
+) -> Path:
+    """Fine-tune ``model`` on a triplet folder and write a model folder that ``vedit instruct --model`` takes.
+
+    ``dtype`` is that of the written weights ("auto": bf16); training itself computes in bf16 with fp32 weights. Raises
+    ``InputError`` for unusable triplets, ``ModelError`` for a model that cannot be trained so.
+    """
+    import shutil
+
+    from vedit import weights
+
+    torch.set_num_threads(threads)
+    out = Path(output)
+    bundle = weights.open_bundle(model, "instruct")
+    network = weights.load_unet(bundle.components["unet"])
+    if frames > network.max_frames:
+        raise UsageError(f"--frames {frames}: {model} takes at most {network.max_frames} frames")
+    schedule = weights.load_schedule(bundle.components["scheduler"])
+    triplets = folder_triplets(Path(data), frames, size)
+    encode, embed = encoders(bundle.components["vae"], bundle.components["clip"], bundle.components["tokenizer"], device)
+    count = sum(len(t.edits) for t in triplets)
+    log(f"{len(triplets)} source clips, {count} edits of {frames} frames at {size} pixels")
+    latents = encode_triplets(out / "training" / "latents", triplets, encode, embed, len(triplets), count)
+    settings = Settings(steps=steps, batch=min(batch, count), frames=frames, rate=learning_rate, seed=seed, save_every=min(250, steps))
+    average = fit(out / "training", network, schedule, latents, settings, device=device, resume=resume)
+    for file in sorted(bundle.path.rglob("*")):
+        if file.is_file() and "training" not in file.parts:
+            target = out / file.relative_to(bundle.path)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, target)
+    trained = averaged(network, average)
+    assert isinstance(trained, VideoUNet)
+    written = {"auto": torch.bfloat16, "bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}[dtype]
+    trained.save(out / bundle.components["unet"].relative_to(bundle.path), written)
+    weights.write_manifest(out)
+    return out

@@ -1,0 +1,257 @@
+"""nano's instruct model: stills first, then clips, all drawn by the world.
+
+    python -m vedit.training.recipes.nano_instruct stills --vae runs/vae/vae --clip runs/clip/clip --tokenizer runs/tokenizer --out runs/stills
+    python -m vedit.training.recipes.nano_instruct clips  ... --start runs/stills/unet2d --out runs/clips
+
+Stills train a plain ``UNet2DConditionModel`` (2 × 16 input channels, v-prediction, zero terminal SNR); clips inflate it and train the
+temporal layers with the spatial ones at a lower rate. Both run :func:`vedit.training.recipes.instructvid2vid.fit`.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from vedit.diffusion.schedule import Schedule
+from vedit.training.latents import Latents, Triplet, encode_triplets
+from vedit.training.recipes.instructvid2vid import Settings, averaged, encoders, fit
+from vedit.training.stills import draw_stills
+from vedit.world import operations, phrasings
+from vedit.world.scene import draw_scene, recolour, remove, render, reshape
+
+CROP = 128  # pixels of a 256-pixel-high frame
+SCHEDULER = {
+    "_class_name": "DDIMScheduler",
+    "num_train_timesteps": 1000,
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "beta_schedule": "scaled_linear",
+    "prediction_type": "v_prediction",
+    "rescale_betas_zero_snr": True,
+    "timestep_spacing": "trailing",
+    "set_alpha_to_one": True,
+    "clip_sample": False,
+    "steps_offset": 0,
+}
+SPATIAL: dict[str, Any] = {
+    "sample_size": 32,
+    "in_channels": 32,
+    "out_channels": 16,
+    "block_out_channels": (64, 128, 192, 192),
+    "layers_per_block": 1,
+    "cross_attention_dim": 128,
+    "attention_head_dim": 4,
+    "norm_num_groups": 32,
+}
+NAMES = list(operations.OPERATIONS)
+PHRASINGS_EACH = 250
+
+
+def instructions(name: str) -> tuple[str, ...]:
+    """The bank of training instructions of an operation: the hand-written ones and as many from the grammar."""
+    rng = np.random.default_rng([77, NAMES.index(name)])
+    drawn = [phrasings.draw_instruction(name, rng) for _ in range(PHRASINGS_EACH)]
+    return tuple(dict.fromkeys([*phrasings.TRAIN[name], *drawn]))
+
+
+def _crop(clip: np.ndarray, y: int, x: int) -> np.ndarray:
+    return clip[:, y : y + CROP, x : x + CROP]
+
+
+def object_edit(seed: int, height: int, frames: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, tuple[str, ...], str, tuple[int, int]] | None:
+    """A world scene and the same scene with one thing changed: ``(before, after, instructions, label, (y, x) of the crop)``."""
+    scene = draw_scene(seed, height, height, frames=frames)
+    if not scene.things:
+        return None
+    index = int(rng.integers(len(scene.things)))
+    thing = scene.things[index]
+    kind = list(phrasings.OBJECT_EDITS)[rng.integers(len(phrasings.OBJECT_EDITS))]
+    colour = str(rng.choice([c for c in phrasings.COLOUR_WORDS if c != thing.colour]))
+    shape = str(rng.choice([s for s in phrasings.SHAPE_WORDS if s != thing.shape]))
+    after = {"recolour": lambda: recolour(scene, index, colour), "remove": lambda: remove(scene, index), "replace": lambda: reshape(scene, index, shape)}[kind]()
+    named = f"{thing.colour} {thing.shape}" if rng.random() < 0.6 else thing.shape
+    asked = tuple(phrasings.draw_instruction(kind, rng, thing=named, colour=colour, shape=shape) for _ in range(3))
+    drawn = render(scene)
+    x, y = drawn.tracks[frames // 2, index]
+    corner = [int(np.clip(round((v - CROP / 2 + rng.uniform(-24, 24)) / 8) * 8, 0, height - CROP)) for v in (y, x)]
+    return drawn.frames, render(after).frames, asked, kind, (corner[0], corner[1])
+
+
+def still_triplets(stills: np.ndarray, seed: int, sources: int, each: int) -> Iterator[Triplet]:
+    """Crops of stills with ``each`` operations done to each; now and then an object edit of the whole scene."""
+    banks = {name: instructions(name) for name in NAMES}
+    weights = np.array([0.5 if name == "nothing" else 0.6 if name.startswith("tint-") else 1.5 if operations.OPERATIONS[name].family == "weather" else 1.0 for name in NAMES])
+    weights /= weights.sum()
+    for index in range(sources):
+        rng = np.random.default_rng([seed, 60, index])
+        if rng.random() < 0.08:
+            made = object_edit(seed * 1_000_000 + 700_000 + index, 256, 1, rng)
+            if made is not None:
+                before, after, asked, kind, (y, x) = made
+                same = tuple((_crop(after, y, x), asked, kind) for _ in range(1))
+                fill = [NAMES[i] for i in rng.choice(len(NAMES), each - 1, replace=False, p=weights)]
+                crop = _crop(before, y, x)
+                yield Triplet(crop, (*same, *_edits(crop, fill, banks, rng)))
+                continue
+        still = stills[index % len(stills)]
+        y, x = (int(v) * 8 for v in rng.integers(0, (still.shape[0] - CROP) // 8 + 1, 2))
+        crop = still[None, y : y + CROP, x : x + CROP].astype(np.float32) / 255
+        if rng.random() < 0.5:
+            crop = np.ascontiguousarray(crop[:, :, ::-1])
+        chosen = [NAMES[i] for i in rng.choice(len(NAMES), each, replace=False, p=weights)]
+        yield Triplet(crop, _edits(crop, chosen, banks, rng))
+
+
+def clip_triplets(seed: int, clips: int, crops: int, each: int, frames: int) -> Iterator[Triplet]:
+    """Crops of moving scenes; weather is chosen more often, since its motion is only learnt here."""
+    banks = {name: instructions(name) for name in NAMES}
+    weights = np.array([0.4 if name.startswith("tint-") else 3.0 if operations.OPERATIONS[name].stochastic else 1.0 for name in NAMES])
+    weights /= weights.sum()
+    for index in range(clips):
+        rng = np.random.default_rng([seed, 61, index])
+        scene = draw_scene(seed * 1_000_000 + 800_000 + index, 256, 256, frames=frames)
+        if rng.random() < 0.3:  # fast cameras too: a hand-held clip moves several pixels a frame
+            scene = replace(scene, pan=(float(rng.normal(0, 0.02)), float(rng.normal(0, 0.012))))
+        whole = render(scene).frames
+        for _ in range(crops):
+            y, x = (int(v) * 8 for v in rng.integers(0, (256 - CROP) // 8 + 1, 2))
+            crop = np.ascontiguousarray(_crop(whole, y, x))
+            chosen = [NAMES[i] for i in rng.choice(len(NAMES), each, replace=False, p=weights)]
+            yield Triplet(crop, _edits(crop, chosen, banks, rng))
+
+
+def _edits(crop: np.ndarray, names: list[str], banks: dict[str, tuple[str, ...]], rng: np.random.Generator) -> tuple[tuple[np.ndarray, tuple[str, ...], str], ...]:
+    made = []
+    for name in names:
+        seed, start = int(rng.integers(2**31)), int(rng.integers(1000))
+        made.append((operations.apply(name, crop, seed=seed, start=start, height=256), banks[name], name))
+    return tuple(made)
+
+
+class OneFrame(nn.Module):
+    """A 2D U-Net behind the video network's call: latents (B, T, C, h, w), frames folded into the batch."""
+
+    def __init__(self, unet: nn.Module) -> None:
+        super().__init__()
+        self.unet = unet
+
+    def forward(self, latents: Tensor, timestep: Tensor, text: Tensor) -> Tensor:
+        """(B, T, C, h, w), (B,), (B, L, D) → (B, T, C', h, w)."""
+        batch, frames = latents.shape[:2]
+        output = self.unet(
+            latents.flatten(0, 1), timestep.expand(batch).repeat_interleave(frames), text.repeat_interleave(frames, 0)
+        ).sample
+        return output.unflatten(0, (batch, frames))
+
+
+def checker(held: Latents, schedule: Schedule, count: int = 96):  # noqa: ANN201
+    """A check on triplets kept out of training: MSE of the terminal-step estimate and of six DDIM steps, per family."""
+    from vedit.diffusion.sampling import ddim
+
+    rng = np.random.default_rng(9)
+    picked = rng.choice(len(held.pairs), size=min(count, len(held.pairs)), replace=False)
+    source = torch.from_numpy(np.stack([held.source[held.pairs[i][0]] for i in picked]).astype(np.float32))
+    edited = torch.from_numpy(np.stack([held.edited[i] for i in picked]).astype(np.float32))
+    text = torch.from_numpy(np.stack([held.texts[held.pairs[i][1] + 3 % held.pairs[i][2]] for i in picked]).astype(np.float32))
+    families = [operations.OPERATIONS[held.pairs[i][3]].family if held.pairs[i][3] in operations.OPERATIONS else "object" for i in picked]
+
+    @torch.no_grad()
+    def check(network: nn.Module, step: int) -> dict[str, float]:
+        noise = torch.randn(edited.shape, generator=torch.Generator().manual_seed(5))
+        figures: dict[str, float] = {}
+        for steps in (1, 6):
+
+            def denoise(z: Tensor, s: Any) -> Tensor:
+                with torch.autocast("cpu", torch.bfloat16):
+                    output = network(torch.cat([z, source], 2), torch.full((len(z),), s.timestep), text).float()
+                return schedule.to_clean(output, z, s.timestep)
+
+            result = ddim(denoise, noise, schedule, steps)
+            error = (result - edited).square().mean(dim=(1, 2, 3, 4))
+            for family in sorted(set(families)):
+                figures[f"{family}_{steps}"] = float(error[[f == family for f in families]].mean())
+        return figures
+
+    return check
+
+
+def main() -> None:
+    """Command line of the recipe."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("stage", choices=["cache-stills", "cache-clips", "stills", "clips"])
+    parser.add_argument("--out", type=Path, default=Path("runs/instruct"))
+    parser.add_argument("--data", type=Path, default=Path("runs/data"))
+    parser.add_argument("--vae", type=Path, default=Path("runs/vae/vae"))
+    parser.add_argument("--clip", type=Path, default=Path("runs/clip/clip"))
+    parser.add_argument("--tokenizer", type=Path, default=Path("runs/tokenizer"))
+    parser.add_argument("--start", type=Path, help="2D U-Net folder that the clips stage inflates")
+    parser.add_argument("--steps", type=int)
+    parser.add_argument("--batch", type=int)
+    parser.add_argument("--rate", type=float)
+    parser.add_argument("--sources", type=int, default=20000)
+    parser.add_argument("--clips", type=int, default=900)
+    parser.add_argument("--consistency", default="matched", choices=["none", "literal", "matched"])
+    parser.add_argument("--consistency-weight", type=float, default=0.1)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--resume", action="store_true")
+    args = parser.parse_args()
+    schedule = Schedule.from_config(SCHEDULER)
+    encode, embed = encoders(args.vae, args.clip, args.tokenizer, args.device)
+
+    def stills_cache(seed: int, sources: int, name: str) -> Latents:
+        stills = draw_stills(args.data / f"stills-{seed}-{max(500, sources // 4)}.npy", seed, max(500, sources // 4))
+        return encode_triplets(args.data / name, still_triplets(stills, seed, sources, 3), encode, embed, sources, sources * 3)
+
+    def clips_cache(seed: int, clips: int, name: str) -> Latents:
+        return encode_triplets(args.data / name, clip_triplets(seed, clips, 2, 2, 8), encode, embed, clips * 2, clips * 4)
+
+    if args.stage == "cache-stills":
+        stills_cache(args.seed, args.sources, f"latents-stills-{args.seed}-{args.sources}")
+        stills_cache(99, 200, "latents-stills-held")
+        return
+    if args.stage == "cache-clips":
+        clips_cache(args.seed, args.clips, f"latents-clips-{args.seed}-{args.clips}")
+        clips_cache(99, 40, "latents-clips-held")
+        return
+
+    from diffusers import UNet2DConditionModel
+
+    if args.stage == "stills":
+        latents = stills_cache(args.seed, args.sources, f"latents-stills-{args.seed}-{args.sources}")
+        check = checker(stills_cache(99, 200, "latents-stills-held"), schedule)
+        settings = Settings(steps=args.steps or 10000, batch=args.batch or 24, frames=1, rate=args.rate or 1e-3, consistency="none", seed=args.seed)
+        torch.manual_seed(args.seed)
+        network = OneFrame(UNet2DConditionModel(**SPATIAL) if args.start is None else UNet2DConditionModel.from_pretrained(args.start))
+        average = fit(args.out, network, schedule, latents, settings, device=args.device, resume=args.resume, check=check)
+        averaged(network, average).unet.save_pretrained(args.out / "unet2d")  # type: ignore[union-attr]
+        return
+
+    from vedit.nets.video_unet import Temporal, inflate
+
+    latents = clips_cache(args.seed, args.clips, f"latents-clips-{args.seed}-{args.clips}")
+    check = checker(clips_cache(99, 40, "latents-clips-held"), schedule, 32)
+    settings = Settings(
+        steps=args.steps or 2500,
+        batch=args.batch or 4,
+        rate=args.rate or 5e-4,
+        consistency=args.consistency,
+        consistency_weight=args.consistency_weight,
+        seed=args.seed,
+    )
+    torch.manual_seed(args.seed)
+    unet2d = UNet2DConditionModel.from_pretrained(args.start)
+    network = inflate(unet2d, Temporal(motion_layers=1, motion_heads=4, double_attention=False, convolution_layers=1))
+    average = fit(args.out, network, schedule, latents, settings, device=args.device, resume=args.resume, check=check)
+    averaged(network, average).save(args.out / "unet", torch.bfloat16)  # type: ignore[operator]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+"""Training that is cut off and resumed arrives at the same weights as training that was not."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from vedit.errors import VeditError
+from vedit.training.common import Average, Means, Run, prefetch, step_rng, warm_cosine
+
+
+def train(folder, steps, upto, resume=False):
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Linear(4, 8), nn.SiLU(), nn.Linear(8, 1))
+    optimiser = torch.optim.AdamW(network.parameters(), lr=1e-2)
+    average = Average(network, 0.9)
+    run = Run(folder, {"steps": steps}, resume)
+    run.restore(network, optimiser, average)
+    for step in range(run.first_step, upto):
+        x = torch.from_numpy(step_rng(1, step).standard_normal((16, 4)).astype("float32"))
+        loss = (network(x) - x.sum(1, keepdim=True)).square().mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        average.update(network, step)
+    run.save(upto, network, optimiser, average)
+    return network, average
+
+
+def test_resuming_gives_the_same_weights(tmp_path):
+    whole, whole_average = train(tmp_path / "whole", 20, 20)
+    train(tmp_path / "parts", 20, 9)
+    parts, parts_average = train(tmp_path / "parts", 20, 20, resume=True)
+    for a, b in zip(whole.parameters(), parts.parameters(), strict=True):
+        assert torch.equal(a, b)
+    assert all(torch.equal(whole_average.values[k], parts_average.values[k]) for k in whole_average.values)
+
+
+def test_a_folder_with_a_training_is_not_overwritten(tmp_path):
+    train(tmp_path, 5, 5)
+    with pytest.raises(VeditError, match="--resume"):
+        Run(tmp_path, {"steps": 5}, resume=False)
+
+
+def test_resuming_with_other_settings_is_refused_and_named(tmp_path):
+    train(tmp_path, 5, 5)
+    with pytest.raises(VeditError, match="steps"):
+        Run(tmp_path, {"steps": 6}, resume=True)
+
+
+def test_a_loss_that_is_not_finite_stops(tmp_path):
+    run = Run(tmp_path, {}, False)
+    with pytest.raises(VeditError, match="not finite"):
+        run.log(3, loss=float("nan"))
+
+
+def test_prefetch_keeps_the_order_and_passes_exceptions_on():
+    assert [v for _, v in prefetch(lambda s: s * s, range(7))] == [s * s for s in range(7)]
+
+    def broken(step):
+        if step == 3:
+            raise KeyError("three")
+        return step
+
+    with pytest.raises(KeyError, match="three"):
+        list(prefetch(broken, range(6)))
+
+
+def test_means_are_of_what_was_added_since():
+    means = Means()
+    means.add(a=1.0, b=torch.tensor(2.0))
+    means.add(a=3.0)
+    assert means.take() == {"a": 2.0, "b": 2.0} and means.take() == {}
+
+
+def test_the_learning_rate_warms_up_and_decays():
+    factors = [warm_cosine(s, 1000, warm=100) for s in range(1000)]
+    assert factors[0] == pytest.approx(0.01) and max(factors) == pytest.approx(1.0) and factors[-1] < 0.03
+    assert factors.index(max(factors)) in (99, 100)
