@@ -3,7 +3,7 @@
     folder/source.npy   (S, T, C, h, w) float16
     folder/edited.npy   (P, T, C, h, w) float16
     folder/texts.npy    (N, L, D) float16: last hidden states of the instructions; text 0 is the empty prompt
-    folder/index.json   {"pairs": [[source, first text, count of texts, label], ...], "done": true}
+    folder/index.json   {"pairs": [[source, first text, count of texts, label], ...], "texts": [...]}
 """
 
 from __future__ import annotations
@@ -94,9 +94,10 @@ def encode_triplets(
             raise InputError(f"{folder}: there is no triplet to train on")
         source_map.flush()
         edited_map.flush()
-        np.save(folder / "texts.npy", embed(texts).astype(np.float16))
         index.write_text(json.dumps({"pairs": rows, "texts": texts}))
     found = json.loads(index.read_text())
+    if not (folder / "texts.npy").exists():
+        np.save(folder / "texts.npy", embed(found["texts"]).astype(np.float16))
     return Latents(
         np.load(folder / "source.npy", mmap_mode="r"),
         np.load(folder / "edited.npy", mmap_mode="r"),

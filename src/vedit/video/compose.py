@@ -6,6 +6,10 @@ Sun and Tang's guided image filter (2013, equations 11-14) with one difference: 
 tell, the map leans to the map of the whole frame and not to zero, or the source's fine detail would be lost there. The
 maps are upsampled and applied to the native source. What no such map explains (strokes, snow) is the edit's own
 detail: it is upsampled and added, less what is no stronger than the noise of a good fit.
+
+What the codec loses of the source is given back only as far as the edit keeps fine structure: where it blurs or paints
+over (fog, oil), the regression of the edit's finest visible structure on the mapped source's falls below one, and the
+source's detail is scaled by it.
 """
 
 from __future__ import annotations
@@ -16,6 +20,8 @@ import numpy as np
 NOISE = 0.012  # root mean square of a residual that counts as noise, of full scale
 FLATNESS = 1e-3  # variance (of full scale squared) below which a neighbourhood leans to the whole frame's map
 RADIUS = 1 / 32  # of the neighbourhood, as a share of the short side at working size
+FINE = 1 / 170  # standard deviation of the blur that parts fine structure from coarse, as a share of the short side
+KEPT = 5e-5  # variance of fine structure (of full scale squared) below which the edit counts as keeping it
 _FIT_SIZE = 256  # short side on which maps are fitted at most: they are smooth, more pixels change nothing
 
 
@@ -44,9 +50,14 @@ def compose(
     size = (native.shape[1], native.shape[0])
     same = size == (width, height)
     working = _resize(coefficients, (width, height))
-    result = _apply(working if same else _resize(coefficients, size), native)
+    mapped = _apply(working, guide)
+    coarse = guide if same else cv2.resize(guide, size, interpolation=cv2.INTER_CUBIC)
+    kept = _kept(mapped, target)
+    if not same:
+        kept = cv2.resize(kept, size, interpolation=cv2.INTER_LINEAR)
+    result = _apply(working if same else _resize(coefficients, size), coarse + kept[..., None] * (native - coarse))
     if detail:
-        residual = target - _apply(working, guide)
+        residual = target - mapped
         energy = cv2.blur(np.einsum("hwc,hwc->hw", residual, residual) / 3, (5, 5), borderType=cv2.BORDER_REFLECT)
         gain = detail * np.maximum(0.0, 1.0 - noise * noise / np.maximum(energy, 1e-9))
         residual *= gain[..., None]
@@ -56,6 +67,17 @@ def compose(
     np.rint(result, out=result)
     np.clip(result, 0, top, out=result)
     return result.astype(source_rgb.dtype)
+
+
+def _kept(mapped: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """How much of the source's fine structure the edit keeps: (h, w) float32 in [0, 1], a local regression slope."""
+    sigma = FINE * min(mapped.shape[:2])
+    fine_mapped, fine_target = (image - cv2.GaussianBlur(image, (0, 0), sigma) for image in (mapped, target))
+    radius = max(2, round(min(mapped.shape[:2]) * RADIUS))
+    window = (2 * radius + 1, 2 * radius + 1)
+    both = cv2.blur(np.einsum("hwc,hwc->hw", fine_mapped, fine_target), window, borderType=cv2.BORDER_REFLECT)
+    own = cv2.blur(np.einsum("hwc,hwc->hw", fine_mapped, fine_mapped), window, borderType=cv2.BORDER_REFLECT)
+    return np.clip((both + KEPT) / (own + KEPT), 0.0, 1.0)
 
 
 def _unit(image: np.ndarray) -> np.ndarray:

@@ -1,0 +1,26 @@
+"""Checkpoint files: the only place that finds, checks and reads them.
+
+Finding and checking need no torch; the ``load_*`` functions import what they need when they are called.
+"""
+
+from vedit.weights.bundle import Bundle, open_bundle, write_manifest
+from vedit.weights.load import load_clip, load_schedule, load_tokenizer, load_unet, load_vae
+from vedit.weights.registry import ModelInfo, describe, list_models
+from vedit.weights.search import installed, locate, model_folders
+
+__all__ = [
+    "Bundle",
+    "ModelInfo",
+    "describe",
+    "installed",
+    "list_models",
+    "load_clip",
+    "load_schedule",
+    "load_tokenizer",
+    "load_unet",
+    "load_vae",
+    "locate",
+    "model_folders",
+    "open_bundle",
+    "write_manifest",
+]

@@ -27,7 +27,7 @@ def write_clip(path: Path, frames: np.ndarray, fps: int = 24, crf: int = 12, sou
     """Write float32 ``(T, H, W, 3)`` frames in [0, 1] (even sizes) as BT.709 H.264 with ``sound`` (44.1 kHz) as AAC."""
     import av
 
-    with av.open(str(path), "w", options={"movflags": "+faststart+bitexact"} if path.suffix == ".mp4" else {}) as out:
+    with av.open(str(path), "w", options={"movflags": "faststart", "fflags": "bitexact"} if path.suffix == ".mp4" else {"fflags": "bitexact"}) as out:
         video = out.add_stream("libx264", rate=fps, options={"crf": str(crf), "preset": "medium", "threads": "1"})
         video.height, video.width, video.pix_fmt = frames.shape[1], frames.shape[2], "yuv420p"
         video.codec_context.color_range = 1

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from vedit.world.colloquial import COLLOQUIAL
 from vedit.world.lexicon import COLOUR_WORDS, LEXICON, PATTERNS, SHAPE_WORDS
 
 if TYPE_CHECKING:
@@ -1368,6 +1369,7 @@ def _sentence(name: str, rng: np.random.Generator) -> str:
         (words.orders, _ORDER, 2.4),
         (words.keys, _KEY, 1.8),
         (PATTERNS[name], _ORDER, 4.0),
+        (COLLOQUIAL[name], ("{w}",), 5.0),
     )
     weights = [weight if vocabulary else 0.0 for vocabulary, _, weight in forms]
     choice = int(rng.choice(len(forms), p=[w / sum(weights) for w in weights]))
@@ -1470,7 +1472,9 @@ def draw_instruction(
     """
     while True:
         if name in OBJECT_EDITS:
-            bare = _pick(rng, TRAIN[name] + _OBJECT_MORE[name]).replace("{it}", _it(rng))
+            spoken = rng.random() < 0.35
+            bare = _choose(_pick(rng, COLLOQUIAL[name]), rng) if spoken else _pick(rng, TRAIN[name] + _OBJECT_MORE[name])
+            bare = bare.replace("{it}", _it(rng))
         elif rng.random() < 0.12:
             bare = _pick(rng, TRAIN[name])
         else:

@@ -106,8 +106,12 @@ def fit(
     device: str = "cpu",
     resume: bool = False,
     check: Callable[[nn.Module, int], dict[str, float]] | None = None,
+    unscale: Callable[[Tensor], Tensor] = lambda latents: latents,
 ) -> Average:
-    """The training loop. Checkpoints in ``out``; returns the averaged weights. ``check`` is called at every checkpoint."""
+    """The training loop. Checkpoints in ``out``; returns the averaged weights. ``check`` is called at every checkpoint.
+
+    ``unscale``: from scaled latents to what the network is shown of the source (InstructPix2Pix: the autoencoder's own).
+    """
     run = Run(out, {"recipe": "instructvid2vid", **asdict(settings), "pairs": len(latents.pairs)}, resume)
     network.to(device).train()
     if isinstance(network, VideoUNet):
@@ -137,6 +141,7 @@ def fit(
         for group in optimiser.param_groups:
             group["lr"] = settings.rate * group["scale"] * warm_cosine(step, settings.steps)
         source, edited, text = (t.to(device) for t in tensors)
+        source = unscale(source)
         with torch.autocast(device, torch.bfloat16):
             denoising, consistency = losses(
                 network, schedule, source, edited, text, empty, settings, torch_rng(settings.seed, step, 12)
@@ -174,7 +179,6 @@ def encoders(vae: Path, clip: Path, tokenizer: Path, device: str) -> tuple[Encod
     from vedit.nets.text import TextEncoder
 
     codec = weights.load_vae(vae, torch.bfloat16).to(device, memory_format=torch.channels_last)
-    words = TextEncoder(weights.load_clip(clip), weights.load_tokenizer(tokenizer)).to(device)
 
     @torch.no_grad()
     def encode(pictures: Tensor) -> Tensor:
@@ -182,6 +186,7 @@ def encoders(vae: Path, clip: Path, tokenizer: Path, device: str) -> tuple[Encod
 
     @torch.no_grad()
     def embed(texts: list[str]) -> np.ndarray:
+        words = TextEncoder(weights.load_clip(clip), weights.load_tokenizer(tokenizer)).to(device)
         parts = [words(texts[at : at + 256]).float().cpu().numpy() for at in range(0, len(texts), 256)]
         return np.concatenate(parts).astype(np.float16)
 
@@ -268,12 +273,14 @@ def train(
         raise UsageError(f"--frames {frames}: {model} takes at most {network.max_frames} frames")
     schedule = weights.load_schedule(bundle.components["scheduler"])
     triplets = folder_triplets(Path(data), frames, size)
-    encode, embed = encoders(bundle.components["vae"], bundle.components["clip"], bundle.components["tokenizer"], device)
+    parts = bundle.components
+    encode, embed = encoders(parts["vae"], parts["clip"], parts["tokenizer"], device)
+    codec = weights.load_vae(parts["vae"])
     count = sum(len(t.edits) for t in triplets)
     log(f"{len(triplets)} source clips, {count} edits of {frames} frames at {size} pixels")
     latents = encode_triplets(out / "training" / "latents", triplets, encode, embed, len(triplets), count)
     settings = Settings(steps=steps, batch=min(batch, count), frames=frames, rate=learning_rate, seed=seed, save_every=min(250, steps))
-    average = fit(out / "training", network, schedule, latents, settings, device=device, resume=resume)
+    average = fit(out / "training", network, schedule, latents, settings, device=device, resume=resume, unscale=codec.unscale)
     for file in sorted(bundle.path.rglob("*")):
         if file.is_file() and "training" not in file.parts:
             target = out / file.relative_to(bundle.path)

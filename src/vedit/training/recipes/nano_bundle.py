@@ -19,11 +19,11 @@ PRESET = {
     "solver": "ddim",
     "guidance": 1.0,
     "video_guidance": 1.0,
-    "window": 16,
+    "frames": 16,
     "overlap": 4,
     "noise_share": 0.5,
     "size": 256,
-    "multiple": 64,
+    "multiple": 8,
 }
 
 
@@ -47,12 +47,9 @@ def assemble(runs: Path, out: Path, unet: Path) -> None:
     scheduler = out / "instruct" / "scheduler"
     scheduler.mkdir(exist_ok=True)
     (scheduler / "scheduler_config.json").write_text(json.dumps(SCHEDULER, indent=2) + "\n")
-    figures = json.loads((runs / "clip" / "figures.json").read_text())
     preset = {
         **PRESET,
-        "known": "known.safetensors",
-        "known_names": json.loads((runs / "clip" / "known.json").read_text()),
-        "known_threshold": figures["threshold"],
+        "known_embeddings": "instruct/known.safetensors",
         "knows": known_words(),
     }
     (out / "instruct" / "preset.json").write_text(json.dumps(preset, indent=2) + "\n")

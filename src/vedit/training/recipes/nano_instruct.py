@@ -207,7 +207,8 @@ def main() -> None:
     encode, embed = encoders(args.vae, args.clip, args.tokenizer, args.device)
 
     def stills_cache(seed: int, sources: int, name: str) -> Latents:
-        stills = draw_stills(args.data / f"stills-{seed}-{max(500, sources // 4)}.npy", seed, max(500, sources // 4))
+        count = max(400, sources // 2)
+        stills = draw_stills(args.data / f"stills-{seed}-{count}.npy", seed, count)
         return encode_triplets(args.data / name, still_triplets(stills, seed, sources, 3), encode, embed, sources, sources * 3)
 
     def clips_cache(seed: int, clips: int, name: str) -> Latents:

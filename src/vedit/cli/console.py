@@ -1,0 +1,131 @@
+"""The only place that prints.
+
+Results go to standard output and nothing else does; warnings, errors and progress go to standard error. An error is one
+line, ``vedit: error: …``, and the exit code of its class in :mod:`vedit.errors`; ``-v`` adds the traceback.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import typer
+
+from vedit.errors import VeditError
+from vedit.signals import Stopped
+
+_quiet = False
+_verbose = False
+
+
+def configure(*, quiet: bool = False, verbose: bool = False) -> None:
+    """Set what is said on standard error: ``quiet`` leaves errors only, ``verbose`` adds details and tracebacks."""
+    global _quiet, _verbose
+    _quiet, _verbose = quiet, verbose
+
+
+def result(text: str) -> None:
+    """What the command was asked for, on standard output."""
+    print(text, flush=True)
+
+
+def result_json(value: Any) -> None:
+    """The same as one line of JSON."""
+    result(json.dumps(value, ensure_ascii=False))
+
+
+@contextlib.contextmanager
+def results_only() -> Iterator[None]:
+    """While the block runs, what libraries and recipes print goes to standard error, or nowhere when ``quiet``."""
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere if _quiet else sys.stderr):
+        yield
+
+
+def warn(message: str) -> None:
+    """Something that the person should know although the command goes on."""
+    if not _quiet:
+        _say(f"vedit: warning: {_one_line(message)}")
+
+
+def note(message: str) -> None:
+    """How a long command comes along, where there is no bar."""
+    if not _quiet:
+        _say(str(message))
+
+
+def detail(message: str) -> None:
+    """Something for ``-v``."""
+    if _verbose:
+        _say(f"vedit: {message}")
+
+
+def error(message: str) -> None:
+    """Why the command failed, in one line."""
+    _say(f"vedit: error: {_one_line(message)}")
+
+
+def _one_line(message: object) -> str:
+    return " ".join(str(message).split())
+
+
+def _say(line: str) -> None:
+    with contextlib.suppress(OSError, ValueError):  # nobody listens; the exit code still tells
+        print(line, file=sys.stderr, flush=True)
+
+
+def run(command: Callable[..., Any]) -> int:
+    """Run a command line and return its exit code. Nothing escapes from here."""
+    try:
+        code = command(prog_name="vedit", standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except Stopped as stop:
+        error(f"{stop}; nothing was left behind")
+        return _traced(stop.exit_code)
+    except VeditError as failure:
+        error(str(failure))
+        return _traced(failure.exit_code)
+    except typer.TyperException as misuse:
+        return _usage(misuse)
+    except typer.Abort:
+        error("stopped")
+        return 1
+    except BrokenPipeError:
+        # Whoever read our result has gone. Python would complain once more at exit when it flushes.
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+        return 1
+    except OSError as failure:
+        error(_system(failure))
+        return _traced(1)
+    except Exception as failure:
+        error(f"{type(failure).__name__}: {failure}; this is a bug: please report it with the output of -v")
+        return _traced(1)
+
+
+def _usage(misuse: typer.TyperException) -> int:
+    message = misuse.format_message()
+    if "\n" in message.strip():  # a group called without a command: the message is its help
+        _say(message)
+        return misuse.exit_code
+    context = getattr(misuse, "ctx", None)
+    where = f" (see {context.command_path} --help)" if context is not None else ""
+    error(message.rstrip(".") + where)
+    return misuse.exit_code
+
+
+def _system(failure: OSError) -> str:
+    """An error of the operating system that nobody foresaw more precisely: a full disk, a folder without permission."""
+    what = failure.strerror or str(failure)
+    where = f"{failure.filename}: " if failure.filename else ""
+    return f"{where}{what[:1].lower()}{what[1:]}; check the disk and the permissions"
+
+
+def _traced(code: int) -> int:
+    if _verbose:
+        _say(traceback.format_exc().rstrip())
+    return code

@@ -1,0 +1,196 @@
+"""What every editing command has in common: its options, the name of its output, its warnings and its result.
+
+A command writes down its own arguments only and is wrapped by :func:`edit_command`, which adds the options of
+:class:`Shell` to its signature and hands them over as one value::
+
+    @edit_command
+    def instruct(input: Input, instruction: …, *, shell: Shell) -> None: …
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+
+import typer
+
+from vedit.errors import UsageError
+
+if TYPE_CHECKING:
+    from vedit.jobs import Setting
+
+
+class DType(StrEnum):
+    """Arithmetic of the networks; ``auto`` takes the fastest that the device does well."""
+
+    auto = "auto"
+    fp32 = "fp32"
+    fp16 = "fp16"
+    bf16 = "bf16"
+
+
+class ProgressStyle(StrEnum):
+    """How progress is told on standard error."""
+
+    auto = "auto"
+    plain = "plain"
+    json = "json"
+    none = "none"
+
+
+Input = Annotated[str, typer.Argument(metavar="INPUT", help="The video to edit.", show_default=False)]
+
+
+def _option(*names: str, **more: Any) -> Any:
+    return typer.Option(*names, show_default=more.pop("show_default", False), **more)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shell:
+    """The options that all editing commands share. The annotations are the command line."""
+
+    output: Annotated[
+        str | None,
+        _option("-o", "--output", metavar="PATH", help="Result: a file or a folder. [INPUT.edited.EXT beside INPUT]"),
+    ] = None
+    model: Annotated[
+        str, _option("--model", "-m", metavar="MODEL", help="A folder, a name (vedit models list) or a cached hub id.",
+                     show_default=True),
+    ] = "nano"  # fmt: skip
+    settings: Annotated[
+        list[str] | None,
+        _option("-s", "--set", metavar="KEY=VALUE", help="A setting of the method (vedit models show). Repeatable."),
+    ] = None
+    seed: Annotated[int, _option("--seed", min=0, help="Same seed, same bytes.", show_default=True)] = 0
+    size: Annotated[
+        int, _option("--size", min=8, metavar="PIXELS", help="Short side at which the model works.", show_default=True)
+    ] = 256
+    window: Annotated[
+        int | None, _option("--window", min=1, metavar="FRAMES", help="Frames edited at once. [the model's own]")
+    ] = None
+    overlap: Annotated[
+        int | None, _option("--overlap", min=0, metavar="FRAMES", help="Frames that windows share. [the model's own]")
+    ] = None
+    start: Annotated[
+        str | None,
+        _option("--start", "--ss", metavar="TIME", help="First edited frame: 48 (frame), 2.5s, 00:00:02.500. [0]"),
+    ] = None
+    end: Annotated[
+        str | None, _option("--end", "--to", metavar="TIME", help="First frame that is not edited any more. [the end]")
+    ] = None
+    compare: Annotated[
+        str | None, _option("--compare", metavar="VIDEO", help="Also write before and after, side by side.")
+    ] = None
+    sheet: Annotated[
+        str | None, _option("--sheet", metavar="PNG", help="Also write a contact sheet, before and after.")
+    ] = None
+    threads: Annotated[
+        int | None, _option("--threads", min=1, max=1024, help="Threads; bytes depend on them. [all cores]")
+    ] = None
+    device: Annotated[str, _option("--device", help="auto, cpu, cuda, cuda:N or mps.", show_default=True)] = "auto"
+    dtype: Annotated[DType, _option("--dtype", help="Arithmetic of the networks.", show_default=True)] = DType.auto
+    codec: Annotated[
+        str | None, _option("--codec", metavar="NAME", help="Video encoder, by FFmpeg's name. [fits the container]")
+    ] = None
+    crf: Annotated[int | None, _option("--crf", min=0, help="Quality of the encoder; lower is better.")] = None
+    preset: Annotated[str | None, _option("--preset", metavar="NAME", help="Speed preset of the encoder.")] = None
+    pix_fmt: Annotated[
+        str | None, _option("--pix-fmt", metavar="NAME", help="Pixel format of the result. [as the source]")
+    ] = None
+    dry_run: Annotated[bool, _option("--dry-run", help="Check everything, print the plan, load no weights.")] = False
+    json: Annotated[bool, _option("--json", help="Print one JSON object instead of the path.")] = False
+    progress: Annotated[ProgressStyle, _option("--progress", help="Progress on standard error.", show_default=True)] = (
+        ProgressStyle.auto
+    )
+    overwrite: Annotated[bool, _option("-y", "--overwrite", help="Replace existing files.")] = False
+    quiet: Annotated[bool, _option("-q", "--quiet", help="Say nothing but errors.")] = False
+    verbose: Annotated[bool, _option("-v", "--verbose", help="Say more; show tracebacks.")] = False
+
+    def job_fields(self) -> dict[str, Any]:
+        """The fields that go into the job as they are."""
+        as_is = ("model", "seed", "size", "window", "overlap", "start", "end", "device", "threads", "codec", "crf",
+                 "preset", "pix_fmt", "compare", "sheet", "overwrite")  # fmt: skip
+        return {name: getattr(self, name) for name in as_is} | {"dtype": self.dtype.value}
+
+
+def edit_command(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options of :class:`Shell` to ``command``, which takes them as the keyword argument ``shell``."""
+    hints = get_type_hints(Shell, include_extras=True)
+    shared = [
+        inspect.Parameter(one.name, inspect.Parameter.KEYWORD_ONLY, default=one.default, annotation=hints[one.name])
+        for one in fields(Shell)
+    ]
+    own_hints = get_type_hints(command, include_extras=True)
+    own = [
+        parameter.replace(annotation=own_hints[name])
+        for name, parameter in inspect.signature(command).parameters.items()
+        if name != "shell"
+    ]
+
+    @functools.wraps(command)
+    def wrapped(*args: Any, **given: Any) -> None:
+        shell = Shell(**{parameter.name: given.pop(parameter.name) for parameter in shared})
+        command(*args, **given, shell=shell)
+
+    signature = inspect.Signature([*own, *shared])
+    wrapped.__signature__ = signature  # type: ignore[attr-defined]
+    wrapped.__annotations__ = {name: parameter.annotation for name, parameter in signature.parameters.items()}
+    del wrapped.__wrapped__  # or the tools that look through wrappers would find the short signature
+    return wrapped
+
+
+def default_output(source: str, output: str | None, word: str = "edited") -> str:
+    """Where the result goes: ``NAME.edited.EXT`` beside the source; into ``output`` if it is a folder; or ``output``.
+
+    A folder is one that exists or a path with a trailing slash; the result keeps the source's name there. A container
+    that vedit reads and cannot write (GIF) becomes another.
+    """
+    if output == "":
+        raise UsageError("--output is empty; give a file or a folder")
+    if output is not None and not output.endswith("/") and not Path(output).is_dir():
+        return output
+    path = Path(source)
+    name = path.stem + _suffix(path)
+    if output is not None:
+        return str(Path(output) / name)
+    return str(path.with_name(f"{path.stem}.{word}{_suffix(path)}"))
+
+
+def _suffix(source: Path) -> str:
+    from vedit.video.info import probe
+    from vedit.video.writer import CONTAINERS, default_suffix
+
+    return source.suffix if source.suffix.lower() in CONTAINERS else default_suffix(probe(source))
+
+
+def parse_settings(pairs: list[str] | None, own: dict[str, Setting | None]) -> dict[str, Setting]:
+    """The method's settings: the command's own options that were given, then ``-s key=value``.
+
+    Values are read as bool, int or float where they look like one; the method's own type decides in the end.
+    """
+    settings: dict[str, Setting] = {name: value for name, value in own.items() if value is not None}
+    for pair in pairs or []:
+        key, equals, value = pair.partition("=")
+        key = key.strip().replace("-", "_")
+        if not equals or not key:
+            raise UsageError(f"-s {pair}: expected KEY=VALUE, as in -s steps=8")
+        if own.get(key) is not None:
+            raise UsageError(f"-s {pair}: --{key.replace('_', '-')} says the same; give one of them")
+        settings[key] = _literal(value.strip())
+    return settings
+
+
+def _literal(text: str) -> Setting:
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    for read in (int, float):
+        try:
+            return read(text)
+        except ValueError:
+            continue
+    return text

@@ -1,0 +1,80 @@
+"""Samplers: each is one pure function from noise to a clean latent.
+
+``denoise(z, step)`` returns x̂₀, the clean estimate after guidance. ``correct(x̂₀, z, step)``, if given, may change it
+before the solver uses it or remembers it. ``progress(done, count)`` is called after every step.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+
+from vedit.diffusion.schedule import Schedule, Step
+
+Denoise = Callable[[torch.Tensor, Step], torch.Tensor]
+Correct = Callable[[torch.Tensor, torch.Tensor, Step], torch.Tensor]
+Progress = Callable[[int, int], None]
+
+
+def ddim(
+    denoise: Denoise,
+    noise: torch.Tensor,
+    schedule: Schedule,
+    steps: int,
+    *,
+    correct: Correct | None = None,
+    progress: Progress | None = None,
+) -> torch.Tensor:
+    """DDIM, η = 0 (Song et al. 2021, eq. 12). ``noise`` has unit variance and any shape; returns the same shape."""
+    z = noise
+    for step in schedule.steps(steps):
+        clean = denoise(z, step)
+        if correct is not None:
+            clean = correct(clean, z, step)
+        epsilon = (z - step.alpha * clean) / step.sigma
+        z = step.next_alpha * clean + step.next_sigma * epsilon
+        if progress is not None:
+            progress(step.index + 1, step.count)
+    return z
+
+
+def dpmpp_2m(
+    denoise: Denoise,
+    noise: torch.Tensor,
+    schedule: Schedule,
+    steps: int,
+    *,
+    correct: Correct | None = None,
+    progress: Progress | None = None,
+) -> torch.Tensor:
+    """DPM-Solver++(2M), data prediction (Lu et al. 2022, "DPM-Solver++", algorithm 2). Shapes as :func:`ddim`.
+
+    With λ = ln(α/σ), h = λ_next − λ and r = h_before/h, the estimate D = (1 + 1/2r)·x̂₀ − (1/2r)·x̂₀_before drives
+    z_next = (σ_next/σ)·z + α_next·(1 − e^−h)·D. At zero terminal SNR λ = −∞: the first step is DDIM's, and the one
+    after it (r = ∞) is of first order by itself. The last step, on to σ = 0, is taken at first order.
+    """
+    z, before, h_before = noise, noise, math.inf
+    for step in schedule.steps(steps):
+        clean = denoise(z, step)
+        if correct is not None:
+            clean = correct(clean, z, step)
+        h = _log_snr(step.next_alpha, step.next_sigma) - _log_snr(step.alpha, step.sigma)
+        extrapolate = 0.0 if step.index == 0 or math.isinf(h) else h / (2.0 * h_before)
+        data = clean if extrapolate == 0.0 else (1.0 + extrapolate) * clean - extrapolate * before
+        ratio = step.next_sigma / step.sigma
+        z = ratio * z + (step.next_alpha - step.alpha * ratio) * data  # α_next·e^−h = α·σ_next/σ
+        before, h_before = clean, h
+        if progress is not None:
+            progress(step.index + 1, step.count)
+    return z
+
+
+SOLVERS = {"ddim": ddim, "dpmpp_2m": dpmpp_2m}
+
+
+def _log_snr(alpha: float, sigma: float) -> float:
+    if alpha == 0.0:
+        return -math.inf
+    return math.inf if sigma == 0.0 else math.log(alpha / sigma)

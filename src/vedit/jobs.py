@@ -1,0 +1,105 @@
+"""What a person asks for, as one frozen value that survives JSON.
+
+Everything the shell can say about an edit is in an :class:`EditJob`; the renderer reads nothing else, so a job from a
+sidecar gives the same result as the command that wrote it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from vedit.errors import UsageError
+
+Setting = bool | int | float | str
+
+
+class EditJob(BaseModel):
+    """One edit of one clip. Frozen; unknown fields are refused; ``to_json`` and ``from_json`` are inverses."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    command: Literal["instruct"] = "instruct"
+    input: str = Field(min_length=1)
+    output: str = Field(min_length=1)
+    prompt: str
+    model: str = Field("nano", min_length=1)
+    method: str = Field("instructvid2vid", min_length=1)
+    settings: dict[str, Setting] = Field(default_factory=dict)  # typed by the method's own Settings
+
+    seed: int = Field(0, ge=0, lt=2**63)
+    size: int = Field(256, ge=8, le=8192)  # pixels: short side at which the model works
+    window: int | None = Field(None, ge=1)  # frames; None: the model's own
+    overlap: int | None = Field(None, ge=0)  # frames; None: the model's own
+    start: str | None = None  # first edited frame: "48", "2.5s", "00:00:02.500"; see vedit.video.timecode
+    end: str | None = None  # first frame that is not edited
+
+    device: str = "auto"
+    dtype: Literal["auto", "fp32", "fp16", "bf16"] = "auto"
+    threads: int | None = Field(None, ge=1, le=1024)  # None: the cores this process may use
+
+    codec: str | None = None  # encoder; None: the writer's choice for the container
+    crf: int | None = Field(None, ge=0)
+    preset: str | None = None
+    pix_fmt: str | None = None
+
+    compare: str | None = None  # a second video: before and after, side by side
+    sheet: str | None = None  # a PNG: frames before and after
+    overwrite: bool = False
+
+    @field_validator("prompt")
+    @classmethod
+    def _said_something(cls, prompt: str) -> str:
+        if not prompt.strip():
+            raise ValueError("is empty; say what to change")
+        return prompt
+
+    @model_validator(mode="after")
+    def _overlap_fits(self) -> EditJob:
+        if self.window is not None and self.overlap is not None and self.overlap >= self.window:
+            raise ValueError(f"overlap: {self.overlap} frames do not fit a window of {self.window}; lower --overlap")
+        return self
+
+    def to_json(self) -> str:
+        """The job as one line of JSON."""
+        return self.model_dump_json()
+
+    @classmethod
+    def from_json(cls, text: str) -> EditJob:
+        """The job that :meth:`to_json` wrote. Raises :class:`UsageError`."""
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError as error:
+            raise UsageError(one_line(error)) from error
+
+    @classmethod
+    def build(cls, **fields: Any) -> EditJob:
+        """A job from its fields. Raises :class:`UsageError` naming the option that cannot be used."""
+        try:
+            return cls(**fields)
+        except ValidationError as error:
+            raise UsageError(one_line(error)) from error
+
+
+_AS_TYPED = {"prompt": "the instruction", "input": "INPUT"}
+
+
+def one_line(error: ValidationError, prefix: str = "") -> str:
+    """The first complaint of a pydantic error as one line that names the option and what was found.
+
+    ``prefix`` goes before the field's name for options given as ``-s key=value``.
+    """
+    first = error.errors(include_url=False)[0]
+    message = first["msg"].removeprefix("Value error, ")
+    if not first["loc"]:
+        return message
+    field = str(first["loc"][0])
+    option = _AS_TYPED.get(field, prefix + field if prefix else "--" + field.replace("_", "-"))
+    if first["type"] == "value_error":
+        return f"{option} {message}"
+    if first["type"] == "missing":
+        return f"{option} is missing"
+    if first["type"] == "extra_forbidden":
+        return f"{option} does not exist"
+    return f"{option}: {message[0].lower() + message[1:]}, found {first['input']!r}"

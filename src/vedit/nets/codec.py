@@ -1,0 +1,69 @@
+"""Pixels to latents and back, whatever the autoencoder."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+PIXELS_AT_ONCE = 8 * 256 * 256
+
+
+class Codec(nn.Module):
+    """``PatchAutoencoder``, or diffusers' ``AutoencoderTiny`` or ``AutoencoderKL``, over the frames of a clip, some at a time.
+
+    Deterministic: the mode of the posterior, where there is one. Latents are scaled to about unit variance, as the
+    diffusion network wants them.
+    """
+
+    def __init__(self, vae: Any, pixels_at_once: int = PIXELS_AT_ONCE) -> None:
+        super().__init__()
+        self.vae = vae
+        self.pixels_at_once = pixels_at_once
+
+    @property
+    def channels(self) -> int:
+        """Of the latents."""
+        return int(self.vae.config["latent_channels"])
+
+    @property
+    def stride(self) -> int:
+        """Pixels per latent, along each side."""
+        patch = self.vae.config.get("patch_size")
+        return int(patch) if patch else 2 ** (len(self.vae.config["block_out_channels"]) - 1)
+
+    @property
+    def _scale_shift(self) -> tuple[float, float]:
+        config = self.vae.config
+        return float(config.get("scaling_factor") or 1.0), float(config.get("shift_factor") or 0.0)
+
+    def encode(self, frames: torch.Tensor) -> torch.Tensor:
+        """(T, 3, H, W) in [-1, 1] to (T, C, H/stride, W/stride) float32. H and W are multiples of the stride."""
+        stride = self.stride
+        if frames.shape[-2] % stride or frames.shape[-1] % stride:
+            raise ValueError(f"frames of {frames.shape[-1]}×{frames.shape[-2]} pixels: sides must divide by {stride}")
+        scale, shift = self._scale_shift
+        return (self._chunked(self._encode, frames, frames.shape[-2:].numel()) - shift) * scale
+
+    def decode(self, latents: torch.Tensor) -> torch.Tensor:
+        """(T, C, h, w) to (T, 3, h·stride, w·stride) float32, about in [-1, 1]."""
+        pixels = latents.shape[-2:].numel() * self.stride**2
+        return self._chunked(self._decode, self.unscale(latents), pixels)
+
+    def unscale(self, latents: torch.Tensor) -> torch.Tensor:
+        """Latents as the autoencoder itself has them: what InstructPix2Pix and InsV2V are conditioned on."""
+        scale, shift = self._scale_shift
+        return latents / scale + shift
+
+    def _encode(self, frames: torch.Tensor) -> torch.Tensor:
+        output = self.vae.encode(frames)
+        return output.latents if hasattr(output, "latents") else output.latent_dist.mode()
+
+    def _decode(self, latents: torch.Tensor) -> torch.Tensor:
+        return self.vae.decode(latents).sample
+
+    def _chunked(self, function: Any, batch: torch.Tensor, pixels: int) -> torch.Tensor:
+        size = max(1, self.pixels_at_once // pixels)
+        dtype = next(self.vae.parameters()).dtype
+        return torch.cat([function(part.to(dtype)).float() for part in batch.split(size)])

@@ -1,0 +1,65 @@
+"""Text to what conditions the U-Nets, and to one unit vector for comparing meanings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+
+class TextEncoder(nn.Module):
+    """A CLIP text tower with its tokenizer: transformers' ``CLIPModel`` or ``CLIPTextModel``, and ``CLIPTokenizer``.
+
+    As in Stable Diffusion, texts are padded to the full length, and the padding is attended to unless the text
+    configuration says ``use_attention_mask``.
+    """
+
+    def __init__(self, clip: nn.Module, tokenizer: Any) -> None:
+        super().__init__()
+        self.clip = clip
+        self.tokenizer = tokenizer
+        config: Any = clip.config
+        self._config = getattr(config, "text_config", config)
+
+    @property
+    def width(self) -> int:
+        """Of the last hidden state."""
+        return int(self._config.hidden_size)
+
+    @property
+    def length(self) -> int:
+        """Tokens of every encoded text, begin and end included."""
+        return min(int(self._config.max_position_embeddings), int(self.tokenizer.model_max_length))
+
+    @property
+    def can_embed(self) -> bool:
+        """Whether :meth:`embed` works: a whole ``CLIPModel`` has the projection that it needs."""
+        return hasattr(self.clip, "get_text_features")
+
+    def forward(self, texts: Sequence[str]) -> torch.Tensor:
+        """The last hidden state: (N, L, D), in the dtype of the weights."""
+        clip: Any = self.clip
+        tower = clip.text_model if hasattr(clip, "text_model") else clip
+        return tower(**self._tokens(texts)).last_hidden_state
+
+    def embed(self, texts: Sequence[str]) -> torch.Tensor:
+        """Projected, unit length: (N, P) float32. Only the text itself counts, never the padding."""
+        clip: Any = self.clip
+        output = clip.get_text_features(**self._tokens(texts, mask=True))
+        return nn.functional.normalize(output.pooler_output.float(), dim=-1)
+
+    def lost(self, text: str) -> int:
+        """How many tokens at the end of ``text`` do not fit."""
+        return max(0, len(self.tokenizer(text)["input_ids"]) - self.length)
+
+    def _tokens(self, texts: Sequence[str], mask: bool = False) -> dict[str, torch.Tensor]:
+        made = self.tokenizer(
+            list(texts), padding="max_length", max_length=self.length, truncation=True, return_tensors="pt"
+        )
+        device = next(self.clip.parameters()).device
+        tokens = {"input_ids": made["input_ids"].to(device)}
+        if mask or getattr(self._config, "use_attention_mask", False):
+            tokens["attention_mask"] = made["attention_mask"].to(device)
+        return tokens

@@ -1,0 +1,301 @@
+"""The loop: decode → shots → windows → the engine → native size → encode, with one window in memory.
+
+Decoding, composing and encoding each run in a thread of their own with a bounded queue in front; the engine runs in the
+calling thread, which is the one that signals interrupt. Nothing here depends on which thread is faster.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from vedit.errors import UsageError, VeditError
+from vedit.render import machine
+from vedit.render.outputs import Outputs
+from vedit.render.plan import SCHEMA, Plan
+from vedit.render.progress import Progress, Silent
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+    from vedit.engines.base import Engine
+    from vedit.video.reader import Reader, SourceFrame
+    from vedit.video.windows import Window
+
+DECODED_AHEAD = 8  # frames
+TIMINGS = ("decode", "encode", "denoise", "decode_latents", "compose", "mux", "total")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What was made, and what it took."""
+
+    plan: Plan
+    output: str
+    frames: int
+    duration: float  # seconds
+    edited_frames: int
+    windows: int
+    evaluations: int  # of the network; one branch on one window is one
+    timings: dict[str, float]  # seconds; decode, compose and mux run beside the rest: the parts exceed the total
+    peak_rss_mb: float
+    warnings: list[str]
+
+    def report(self) -> dict[str, Any]:
+        """The result as JSON values."""
+        return {
+            "schema": SCHEMA,
+            "output": self.output,
+            "frames": self.frames,
+            "duration": self.duration,
+            **self.plan.decided(),
+            "edited_frames": self.edited_frames,
+            "windows": self.windows,
+            "evaluations": self.evaluations,
+            "timings": {name: round(self.timings.get(name, 0.0), 3) for name in TIMINGS},
+            "peak_rss_mb": self.peak_rss_mb,
+            "warnings": list(self.warnings),
+        }
+
+
+@dataclass(eq=False)
+class _Decoded:
+    """A source frame and what the engine will see of it."""
+
+    source: SourceFrame
+    small: np.ndarray | None  # (h, w, 3) uint8 at working size; None: this frame is not edited
+
+
+@dataclass(eq=False)
+class _Edited:
+    """A source frame and its edit at working size, on the way to native size. Both (h, w, 3) float32 in [0, 1]."""
+
+    source: SourceFrame
+    reconstruction: np.ndarray | None = None  # None: the frame passes through unedited
+    edited: np.ndarray | None = None
+
+
+@dataclass
+class _Tally:
+    """What is counted on the way. Each field is written by one thread only."""
+
+    timings: dict[str, float] = field(default_factory=lambda: dict.fromkeys(TIMINGS, 0.0))
+    windows: int = 0
+    evaluations: int = 0
+    edited: int = 0
+
+    @contextlib.contextmanager
+    def timed(self, name: str) -> Iterator[None]:
+        """Add the seconds that the block takes to the timing ``name``."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.timings[name] += time.perf_counter() - began
+
+
+def run(plan: Plan, progress: Progress | None = None) -> Result:
+    """Do what ``plan`` says. Either every output is complete and in its place or none is there.
+
+    Raises :class:`VeditError`; whatever stops it, nothing half-written stays behind.
+    """
+    progress = progress or Silent()
+    tally = _Tally()
+    began = time.perf_counter()
+    job = plan.job
+    limits = machine.memory_errors(plan.device, plan.window, plan.working_width, plan.working_height)
+    with machine.pinned(plan.threads, plan.device), limits:
+        progress.stage("load")
+        engine = _load(plan)
+        warnings = list(plan.warnings)
+        strange = engine.knows(job.prompt)
+        if strange:
+            warnings.append(strange)
+        progress.stage("edit")
+        with contextlib.ExitStack() as stack:
+            reader = stack.enter_context(_reader(plan))
+            outputs = stack.enter_context(Outputs(plan))
+            _stream(plan, engine, reader, outputs, tally, progress)
+            if tally.edited == 0:
+                raise UsageError(
+                    f"--start {job.start}: no frame of {job.input} lies in the range; it has {outputs.frames} frames, "
+                    f"the last at {outputs.last_time:g} s"
+                )
+            progress.stage("finish")
+            with tally.timed("mux"):
+                outputs.commit()
+            warnings += [text for text in [*reader.warnings, *outputs.warnings] if text not in warnings]
+            tally.timings["total"] = time.perf_counter() - began
+            return Result(
+                plan, job.output, outputs.frames, float(outputs.duration), tally.edited, tally.windows,
+                tally.evaluations, tally.timings, machine.peak_rss_mb(), warnings,
+            )  # fmt: skip
+
+
+def _load(plan: Plan) -> Engine:
+    from vedit import engines
+
+    return engines.load(
+        plan.job.method, plan.bundle, plan.settings, seed=plan.job.seed, device=plan.device, dtype=plan.dtype
+    )
+
+
+def _reader(plan: Plan) -> Reader:
+    from vedit.video.reader import Reader
+
+    return Reader(plan.job.input, plan.info, threads=plan.job.threads)
+
+
+def _stream(plan: Plan, engine: Engine, reader: Reader, outputs: Outputs, tally: _Tally, progress: Progress) -> None:
+    """Run all frames through; afterwards every frame has been handed to the encoder."""
+    from vedit.video.queues import Prefetch, Sink
+    from vedit.video.shots import ShotDetector
+    from vedit.video.windows import WindowPlanner
+
+    total = plan.info.frames if plan.info.frames_declared else None
+
+    def encode(item: tuple[SourceFrame, np.ndarray | None]) -> None:
+        with tally.timed("mux"):
+            outputs.write(*item)
+        progress.frames(outputs.frames, total)
+
+    def compose(item: _Edited) -> None:
+        with tally.timed("compose"):
+            native = _to_native(item)
+        encoder.put((item.source, native))
+
+    with (
+        Sink(encode, size=4, name="encode") as encoder,
+        Sink(compose, size=plan.window + 1, name="compose") as composer,
+        Prefetch(_decode(plan, reader, tally), size=DECODED_AHEAD) as decoded,
+    ):
+        shot = _Shot(engine, plan, tally)
+        planner = WindowPlanner(plan.window, plan.overlap)
+        detector = ShotDetector()
+        inside = False
+
+        def feed(window: Window | None) -> None:
+            if window is not None:
+                for edited in shot.edit(window):
+                    composer.put(edited)
+                shot.forget(planner.oldest)
+
+        for frame in decoded:
+            if frame.small is None:
+                if inside:
+                    feed(planner.end_shot())
+                inside = False
+                planner.skip()
+                composer.put(_Edited(frame.source))
+                continue
+            cut = detector.push(frame.small)
+            if cut or not inside:
+                feed(planner.end_shot())
+                shot.restart()
+            inside = True
+            shot.push(frame)
+            feed(planner.push())
+        feed(planner.end_shot())
+        composer.finish()
+        encoder.finish()
+
+
+def _decode(plan: Plan, reader: Reader, tally: _Tally) -> Iterator[_Decoded]:
+    """Decoded frames, those to edit also at working size. Runs in the decoding thread."""
+    frames = iter(reader)
+    while True:
+        with tally.timed("decode"):
+            source = next(frames, None)
+            if source is None:
+                return
+            inside = plan.range.contains(source.index, source.time)
+            item = _Decoded(source, _shrink(source.rgb(), plan.working_width, plan.working_height) if inside else None)
+        yield item
+
+
+def _shrink(rgb: np.ndarray, width: int, height: int) -> np.ndarray:
+    """(H, W, 3) uint8 to (height, width, 3) without aliasing."""
+    import cv2
+
+    if rgb.shape[:2] == (height, width):
+        return rgb
+    smaller = rgb.shape[0] >= height and rgb.shape[1] >= width
+    return cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC)
+
+
+class _Shot:
+    """The frames of the running shot that a window may still need, and what its last window carried over."""
+
+    def __init__(self, engine: Engine, plan: Plan, tally: _Tally) -> None:
+        self._engine = engine
+        self._plan = plan
+        self._tally = tally
+        self._frames: deque[_Decoded] = deque()
+        self._carry: object | None = None
+
+    def restart(self) -> None:
+        """A new shot begins: nothing is carried over a cut."""
+        self._frames.clear()
+        self._carry = None
+
+    def push(self, frame: _Decoded) -> None:
+        """The next frame of the shot."""
+        self._frames.append(frame)
+
+    def forget(self, oldest: int) -> None:
+        """Frames before the absolute index ``oldest`` are not needed any more."""
+        while self._frames and self._frames[0].source.index < oldest:
+            self._frames.popleft()
+
+    def edit(self, window: Window) -> Iterator[_Edited]:
+        """The results of one window, without its reference frames."""
+        import numpy as np
+        import torch
+
+        from vedit.engines.base import Window as EngineWindow
+
+        first = self._frames[0].source.index
+        frames = [self._frames[i] for i in range(window.first - first, window.end - first)]
+        stacked = np.stack([frame.small for frame in frames if frame.small is not None])
+        pixels = torch.from_numpy(stacked).permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0)
+        with torch.inference_mode():
+            done = self._engine.edit(
+                EngineWindow(pixels, window.first, window.reference, self._carry), self._plan.job.prompt
+            )
+        self._carry = done.carry
+        if done.frames.shape != pixels.shape or done.reconstruction.shape != pixels.shape:
+            raise ValueError(f"{self._engine.name} returned {tuple(done.frames.shape)} for {tuple(pixels.shape)}")
+        if not bool(done.frames.isfinite().all()):
+            raise VeditError(
+                f"{self._plan.bundle.name} gave values that are no numbers at frame {window.first}; try --dtype fp32"
+            )
+        tally = self._tally
+        tally.windows += 1
+        tally.evaluations += done.evaluations
+        tally.edited += len(window.produces)
+        for name in ("encode", "denoise", "decode_latents"):
+            tally.timings[name] += done.timings.get(name, 0.0)
+        edited, reconstruction = _to_pixels(done.frames), _to_pixels(done.reconstruction)
+        for index in range(window.reference, window.count):
+            yield _Edited(frames[index].source, reconstruction[index], edited[index])
+
+
+def _to_pixels(frames: torch.Tensor) -> np.ndarray:
+    """(T, 3, h, w) in [-1, 1] to (T, h, w, 3) float32 in [0, 1]."""
+    frames = frames.detach().float().cpu().clamp(-1.0, 1.0)
+    return frames.add(1.0).mul(0.5).permute(0, 2, 3, 1).contiguous().numpy()
+
+
+def _to_native(item: _Edited) -> np.ndarray | None:
+    """The edit at the source's own size, (H, W, 3) uint8 or uint16; None for a frame that passes through."""
+    if item.edited is None or item.reconstruction is None:
+        return None
+    from vedit.video.compose import compose
+
+    native = item.source.rgb(8 if item.source.info.bits == 8 else 16)
+    return compose(native, item.reconstruction, item.edited)

@@ -1,0 +1,131 @@
+"""The machine: device, threads, memory, and what to say when it has too little of them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from vedit.errors import ResourceError, UsageError
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on macOS
+        return os.cpu_count() or 1
+
+
+def check_device_name(device: str) -> None:
+    """Refuse a device that does not exist anywhere. Raises :class:`UsageError`."""
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
+        raise UsageError(f"--device {device}: no such device; use auto, cpu, cuda, cuda:N or mps")
+
+
+def choose_device(device: str) -> str:
+    """The device to run on. ``auto`` takes CUDA, then Apple's GPU, then the CPU. Imports torch.
+
+    Raises :class:`ResourceError` for a device that is asked for and absent.
+    """
+    check_device_name(device)
+    if device == "cpu":
+        return device
+    import torch
+
+    cuda = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    mps = torch.backends.mps.is_available()
+    if device == "auto":
+        return "cuda" if cuda else "mps" if mps else "cpu"
+    if device == "mps" and not mps:
+        raise ResourceError("--device mps: there is no Apple GPU that torch can use; use --device cpu")
+    if device.startswith("cuda"):
+        number = int(device.partition(":")[2] or 0)
+        if not cuda:
+            raise ResourceError(
+                f"--device {device}: torch {torch.__version__} finds no CUDA device; "
+                "use --device cpu, or install a CUDA build of torch"
+            )
+        if number >= cuda:
+            raise ResourceError(f"--device {device}: there are only {cuda} CUDA devices, from cuda:0 on")
+    return device
+
+
+def choose_dtype(dtype: str, device: str) -> str:
+    """``dtype`` with ``auto`` settled for ``device``: fp32, fp16 or bf16. Raises :class:`UsageError`. Imports torch."""
+    import torch
+
+    from vedit.engines import base
+
+    names = {torch.float32: "fp32", torch.float16: "fp16", torch.bfloat16: "bf16"}
+    return names[base.choose_dtype(dtype, device)]
+
+
+@contextlib.contextmanager
+def pinned(threads: int, device: str) -> Iterator[None]:
+    """Fix what the bytes of a result depend on: the number of threads and the choice of kernels. Undone afterwards."""
+    if device.startswith("cuda"):
+        # cuBLAS is deterministic only with a fixed workspace, and reads this when it starts.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    import torch
+
+    was_threads = torch.get_num_threads()
+    was_deterministic = torch.are_deterministic_algorithms_enabled()
+    was_warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    was_benchmark = torch.backends.cudnn.benchmark
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.backends.cudnn.benchmark = False
+    try:
+        yield
+    finally:
+        torch.set_num_threads(was_threads)
+        torch.use_deterministic_algorithms(was_deterministic, warn_only=was_warn_only)
+        torch.backends.cudnn.benchmark = was_benchmark
+
+
+@contextlib.contextmanager
+def memory_errors(device: str, window: int, width: int, height: int) -> Iterator[None]:
+    """Turn running out of memory into a :class:`ResourceError` that says which option to lower."""
+    try:
+        yield
+    except Exception as error:
+        if not _out_of_memory(error):
+            raise
+        lower = "--window" if window > 1 else "--size"
+        raise ResourceError(
+            f"out of memory on {device} with windows of {window} frames at {width}×{height}; "
+            f"lower {lower}{' or --size' if window > 1 else ''}"
+        ) from error
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    # The CPU allocator has no class of its own.
+    return isinstance(error, RuntimeError) and bool(re.search(r"(can't|not enough|out of).{0,20}memory", str(error)))
+
+
+def peak_rss_mb() -> float:
+    """The most memory this process ever held, in MB (10⁶ bytes)."""
+    try:
+        # getrusage would count the parent's memory before exec as ours.
+        status = Path("/proc/self/status").read_text()
+        return round(int(re.search(r"VmHWM:\s*(\d+)", status)[1]) * 1024 / 1e6, 1)  # type: ignore[index]
+    except (OSError, TypeError):
+        import resource
+
+        unit = 1 if sys.platform == "darwin" else 1024
+        return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6, 1)
+
+
+def available_mb() -> float | None:
+    """Memory that is free for the taking, in MB; None where it cannot be told."""
+    try:
+        meminfo = Path("/proc/meminfo").read_text()
+        return int(re.search(r"MemAvailable:\s*(\d+)", meminfo)[1]) * 1024 / 1e6  # type: ignore[index]
+    except (OSError, TypeError):
+        return None

@@ -1,0 +1,143 @@
+"""The files of a job: result, sidecar and, if asked for, a comparison and a contact sheet. All of them or none."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from vedit.render import sidecar
+from vedit.render.plan import Plan
+from vedit.signals import deferred, leaves
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from vedit.video.reader import SourceFrame
+    from vedit.video.sheet import SheetSampler
+
+
+class Outputs:
+    """Takes frames in order. Use as a context manager: without :meth:`commit` nothing is left behind."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.frames = 0
+        self.last_time = 0.0
+        self.duration = Fraction(0)
+        self.warnings: list[str] = []
+        self._plan = plan
+        self._stack = contextlib.ExitStack()
+        self._edited = 0
+
+    def __enter__(self) -> Outputs:
+        from vedit.video.compare import compare_info
+        from vedit.video.sheet import SheetSampler
+        from vedit.video.writer import Writer
+
+        job, info = self._plan.job, self._plan.info
+        with deferred(), contextlib.ExitStack() as stack:
+            self._result = self._open(stack, Writer(job.output, info, self._plan.encoder, overwrite=job.overwrite))
+            self._comparison = None
+            if job.compare is not None:
+                pair = Writer(job.compare, compare_info(info), self._plan.encoder, overwrite=job.overwrite)
+                self._comparison = self._open(stack, pair)
+            self._sheet = SheetSampler() if job.sheet is not None else None
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        with deferred():
+            self._stack.close()
+
+    def _open(self, stack: contextlib.ExitStack, writer: Any) -> Any:
+        stack.enter_context(leaves(str(writer._temporary)))
+        return stack.enter_context(writer)
+
+    def write(self, source: SourceFrame, edited: np.ndarray | None) -> None:
+        """The next frame: ``edited`` (H, W, 3) in displayed orientation, or None where the source passes through."""
+        if edited is None:
+            self._result.write_source(source)
+        else:
+            self._result.write(edited, source)
+        if self._comparison is not None:
+            self._comparison.write(self._pair(source, edited), source)
+        if self._sheet is not None and edited is not None and self._sheet.wants(self._edited):
+            self._sheet.add(self._edited, source.rgb(), _bits8(edited))
+        self._edited += edited is not None
+        self.frames += 1
+        self.last_time = float(source.time)
+        self.duration = source.time + source.duration * source.info.time_base
+
+    def _pair(self, source: SourceFrame, edited: np.ndarray | None) -> np.ndarray:
+        from vedit.video.compare import side_by_side
+
+        if edited is None:
+            return side_by_side(source.rgb(), source.rgb())
+        return side_by_side(source.rgb(16 if edited.dtype == "uint16" else 8), edited)
+
+    def commit(self) -> None:
+        """Finish all files and give them their names; if one fails, or a signal comes, the others go too."""
+        source_sha256 = sidecar.sha256_of(self._plan.job.input)
+        made: list[str] = []
+        try:
+            with deferred():
+                self._finish(made, source_sha256)
+        except BaseException:
+            for path in made:
+                with contextlib.suppress(OSError):
+                    os.unlink(path)
+            raise
+
+    def _finish(self, made: list[str], source_sha256: str) -> None:
+        job = self._plan.job
+        if self._comparison is not None and job.compare is not None:
+            self._comparison.commit()
+            made.append(job.compare)
+            self._tell(self._comparison)
+        if self._sheet is not None and job.sheet is not None:
+            sidecar.write_bytes(job.sheet, self._picture(self._sheet))
+            made.append(job.sheet)
+        self._result.commit()
+        made.append(job.output)
+        self._tell(self._result)
+        path = sidecar.sidecar_path(job.output)
+        sidecar.write_json(path, self._record(source_sha256))
+        made.append(path)
+
+    def _picture(self, sheet: SheetSampler) -> bytes:
+        from vedit.video.sheet import contact_sheet, encode_png
+
+        return encode_png(contact_sheet(sheet.rows(), ["source", self._plan.job.prompt]))
+
+    def _tell(self, writer: Any) -> None:
+        self.warnings += [text for text in writer.warnings if text not in self.warnings]
+
+    def _record(self, source_sha256: str) -> dict[str, Any]:
+        """The sidecar: all that a result depends on, nothing that varies between two runs of the same job."""
+        plan = self._plan
+        return {
+            "schema": sidecar.SCHEMA,
+            "job": plan.job.model_dump(mode="json"),
+            "versions": sidecar.versions(),
+            "settings": plan.settings.model_dump(mode="json"),
+            "model": {"name": plan.bundle.name, "sha256": plan.bundle.sha256},
+            "input": {"sha256": source_sha256, "frames": self.frames},
+            "output": {"sha256": sidecar.sha256_of(plan.job.output), "frames": self.frames},
+            "working_size": [plan.working_width, plan.working_height],
+            "window": plan.window,
+            "overlap": plan.overlap,
+            "device": plan.device,
+            "dtype": plan.dtype,
+            "threads": plan.threads,
+            "encoder": self._encoder(),
+            "warnings": plan.warnings,
+        }
+
+    def _encoder(self) -> dict[str, Any]:
+        chosen = self._result.plan
+        return {name: getattr(chosen, name) for name in ("format", "codec", "pix_fmt", "options", "threads")}
+
+
+def _bits8(rgb: np.ndarray) -> np.ndarray:
+    return (rgb >> 8).astype("uint8") if rgb.dtype == "uint16" else rgb

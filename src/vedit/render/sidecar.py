@@ -1,0 +1,57 @@
+"""``RESULT.vedit.json``: what made a result, so that it can be made again. The same job writes the same sidecar."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+from vedit import __version__
+
+SCHEMA = 1
+_LIBRARIES = ("torch", "diffusers", "transformers", "av", "numpy", "opencv-python", "opencv-python-headless")
+
+
+def sidecar_path(output: str) -> str:
+    """Where the sidecar of ``output`` lies."""
+    return output + ".vedit.json"
+
+
+def sha256_of(path: str) -> str:
+    """The SHA-256 of a file's bytes, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def versions() -> dict[str, str]:
+    """The versions of vedit, Python and the libraries that a result depends on."""
+    found = {"vedit": __version__, "python": platform.python_version()}
+    for name in _LIBRARIES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def write_json(path: str, value: dict[str, Any]) -> None:
+    """Write ``value`` beside ``path`` and rename it into place, so that nobody ever sees half of it."""
+    write_bytes(path, (json.dumps(value, ensure_ascii=False, indent=2) + "\n").encode())
+
+
+def write_bytes(path: str, data: bytes) -> None:
+    """Write a whole small file: temporary file beside it, synced, renamed. A symlink's target is what is replaced."""
+    target = Path(os.path.realpath(path))
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)

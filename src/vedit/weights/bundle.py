@@ -1,0 +1,203 @@
+"""A model on disk: which folder holds which component, what it recommends, and whether its files are what they were.
+
+A bundle of ours has ``bundle.json`` (roles and their components) and ``manifest.json`` (size and sha256 of every file).
+A diffusers folder has ``model_index.json`` and no manifest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from vedit.errors import ModelError
+from vedit.weights.search import BUNDLE, DIFFUSERS, locate
+
+MANIFEST = "manifest.json"
+SCHEMA = 1
+
+# What each role needs. A diffusers folder names the same components differently.
+COMPONENTS = {"instruct": ("vae", "clip", "tokenizer", "unet", "scheduler")}
+_IN_DIFFUSERS = {"clip": "text_encoder"}
+
+# What a diffusers pipeline recommends, where its model card says so and its files do not.
+_PRESETS: dict[str, dict[str, Any]] = {
+    "StableDiffusionInstructPix2PixPipeline": {
+        "steps": 20,
+        "guidance": 7.5,
+        "video_guidance": 1.5,
+        "frames": 16,
+        "overlap": 4,
+        "size": 512,
+        "multiple": 8,
+    },
+}
+_DEFAULT_MAX_FRAMES = 32  # of vedit.nets.video_unet.Temporal
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """One role of a model. ``components``: absolute folders by name. ``preset``: its advice and what it knows."""
+
+    name: str
+    path: Path
+    components: dict[str, Path]
+    preset: dict[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of the whole model: over the manifest's names and hashes, or over the files of this role if it has none."""
+        files = read_manifest(self.path)
+        if files is None:
+            folders = sorted(set(self.components.values()))
+            hashes = {
+                file.relative_to(self.path).as_posix(): sha256(file) for folder in folders for file in _files(folder)
+            }
+        else:
+            hashes = {name: entry["sha256"] for name, entry in files.items()}
+        return hashlib.sha256("".join(f"{hashes[name]}  {name}\n" for name in sorted(hashes)).encode()).hexdigest()
+
+
+def open_bundle(model: str | Path, role: str = "instruct", *, verify: bool = False) -> Bundle:
+    """Find ``model`` (see :func:`~vedit.weights.search.locate`) and check that it has all that ``role`` needs.
+
+    Files are checked against the manifest by name and size, with ``verify`` by content too. Raises ``ModelError`` that
+    names the first file or key that is off.
+    """
+    path = locate(str(model)).resolve()
+    if (path / BUNDLE).is_file():
+        check_manifest(path, content=verify)
+        description = read_json(path / BUNDLE)
+        if description.get("schema") != SCHEMA:
+            raise ModelError(
+                f"{path / BUNDLE}: schema {description.get('schema')!r}, this vedit reads {SCHEMA}; update vedit"
+            )
+        roles = description.get("roles", {})
+        if role not in roles:
+            raise ModelError(f"{path.name}: has no {role} model; it has {', '.join(sorted(roles)) or 'none'}")
+        entries = {name: _inside(path, entry) for name, entry in roles[role].items()}
+        preset = read_json(entries.pop("preset")) if "preset" in entries else {}
+        name = str(description.get("name", path.name))
+    elif (path / DIFFUSERS).is_file():
+        index = read_json(path / DIFFUSERS)
+        wanted = {name: _IN_DIFFUSERS.get(name, name) for name in _components(role)}
+        missing = sorted(folder for folder in wanted.values() if folder not in index)
+        if missing:
+            raise ModelError(
+                f"{path / DIFFUSERS}: {index.get('_class_name')} has no {', '.join(missing)}; "
+                f"it cannot be used for {role}"
+            )
+        entries = {name: _inside(path, folder) for name, folder in wanted.items()}
+        preset = dict(_PRESETS.get(str(index.get("_class_name")), {}))
+        name = _name_of(path)
+    else:
+        raise ModelError(f"{path}: has neither {BUNDLE} nor {DIFFUSERS}; it is not a model folder")
+    lacking = [component for component in _components(role) if component not in entries]
+    if lacking:
+        raise ModelError(f"{path / BUNDLE}: role {role} lacks {', '.join(lacking)}; get the model again")
+    for component, folder in entries.items():
+        if not folder.exists():
+            raise ModelError(f"{folder}: the {component} of {name} is missing; get the model again")
+    preset.setdefault("max_frames", _max_frames(entries.get("unet")))
+    return Bundle(name, path, entries, preset)
+
+
+def write_manifest(folder: str | Path) -> Path:
+    """Write ``manifest.json`` for all files of ``folder``, and return its path."""
+    folder = Path(folder)
+    files = {
+        file.relative_to(folder).as_posix(): {"size": file.stat().st_size, "sha256": sha256(file)}
+        for file in sorted(_files(folder))
+        if file != folder / MANIFEST
+    }
+    (folder / MANIFEST).write_text(json.dumps({"files": files}, indent=1) + "\n", encoding="utf-8")
+    return folder / MANIFEST
+
+
+def read_manifest(folder: Path) -> dict[str, dict[str, Any]] | None:
+    """Size and sha256 by file name, or None if the folder has no manifest."""
+    if not (folder / MANIFEST).is_file():
+        return None
+    files = read_json(folder / MANIFEST).get("files")
+    if not isinstance(files, dict) or not all(
+        isinstance(entry, dict) and isinstance(entry.get("size"), int) and isinstance(entry.get("sha256"), str)
+        for entry in files.values()
+    ):
+        raise ModelError(f"{folder / MANIFEST}: not a list of files with size and sha256; get the model again")
+    return files
+
+
+def check_manifest(folder: Path, *, content: bool) -> None:
+    """Raise ``ModelError`` for a missing, extra or changed file; ``content`` hashes them all."""
+    files = read_manifest(folder)
+    if files is None:
+        raise ModelError(f"{folder / MANIFEST}: missing, so the model cannot be checked; get the model again")
+    for name, entry in files.items():
+        file = folder / name
+        if not file.is_file():
+            raise ModelError(f"{file}: missing, the manifest names it; get the model again")
+        size = file.stat().st_size
+        if size != entry["size"]:
+            raise ModelError(f"{file}: changed, has {size} bytes instead of {entry['size']}; get the model again")
+        if content and sha256(file) != entry["sha256"]:
+            raise ModelError(f"{file}: changed, its sha256 is not the manifest's; get the model again")
+    for file in sorted(_files(folder)):
+        if file != folder / MANIFEST and file.relative_to(folder).as_posix() not in files:
+            raise ModelError(f"{file}: not named by the manifest; remove it, or get the model again")
+
+
+def sha256(file: Path) -> str:
+    """Of a file's content, hexadecimal."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """A JSON object. Raises ``ModelError`` that names the file."""
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ModelError(f"{file}: missing; get the model again") from None
+    except (ValueError, OSError) as error:
+        raise ModelError(f"{file}: cannot be read as JSON ({error}); get the model again") from None
+    if not isinstance(content, dict):
+        raise ModelError(f"{file}: is not a JSON object; get the model again")
+    return content
+
+
+def _components(role: str) -> tuple[str, ...]:
+    if role not in COMPONENTS:
+        raise ModelError(f"no such kind of model: {role}; vedit knows {', '.join(sorted(COMPONENTS))}")
+    return COMPONENTS[role]
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """All files below, hidden ones aside."""
+    for file in folder.rglob("*"):
+        if file.is_file() and not any(part.startswith(".") for part in file.relative_to(folder).parts):
+            yield file
+
+
+def _inside(folder: Path, entry: Any) -> Path:
+    relative = PurePosixPath(str(entry))
+    if relative.is_absolute() or ".." in relative.parts:
+        raise ModelError(f"{folder / BUNDLE}: {entry} lies outside of the model; get the model again")
+    return folder / relative
+
+
+def _max_frames(unet: Path | None) -> int:
+    """The longest window of a video U-Net, from its configuration."""
+    if unet is None or not (unet / "config.json").is_file():
+        return _DEFAULT_MAX_FRAMES
+    return int(read_json(unet / "config.json").get("temporal", {}).get("max_frames", _DEFAULT_MAX_FRAMES))
+
+
+def _name_of(path: Path) -> str:
+    """``owner/name`` for a snapshot in the Hugging Face cache, else the folder's name."""
+    if path.parent.name == "snapshots" and path.parents[1].name.startswith("models--"):
+        return path.parents[1].name.removeprefix("models--").replace("--", "/")
+    return path.name

@@ -1,0 +1,79 @@
+"""From what a person calls a model to the folder that holds it. Never touches the network."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import vedit
+from vedit.errors import ModelError
+
+BUNDLE, DIFFUSERS = "bundle.json", "model_index.json"
+
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+
+
+def model_folders() -> list[Path]:
+    """Where named models are looked for: ``$VEDIT_MODELS``, what the package carries, the checkout's ``models/``."""
+    package = Path(vedit.__file__).resolve().parent
+    folders = [package / "_models"]
+    if package.parent.name == "src":
+        folders.append(package.parents[1] / "models")
+    if os.environ.get("VEDIT_MODELS"):
+        folders.insert(0, Path(os.environ["VEDIT_MODELS"]))
+    return [folder for folder in folders if folder.is_dir()]
+
+
+def is_model(folder: Path) -> bool:
+    """Whether a folder is a bundle of ours or a diffusers pipeline."""
+    return (folder / BUNDLE).is_file() or (folder / DIFFUSERS).is_file()
+
+
+def installed() -> list[Path]:
+    """The folders of all named models, by name; of two with one name, the one that :func:`locate` finds."""
+    found: dict[str, Path] = {}
+    for folder in model_folders():
+        for entry in folder.iterdir():
+            if is_model(entry):
+                found.setdefault(entry.name, entry)
+    return [found[name] for name in sorted(found)]
+
+
+def locate(model: str) -> Path:
+    """The folder of ``model``: itself if it is one, else a named model, else a hub id in the local Hugging Face cache.
+
+    Raises ``ModelError`` that says what is known and how to get the rest.
+    """
+    path = Path(model).expanduser()
+    if path.is_dir():
+        return path
+    if path.is_file():
+        raise ModelError(f"{model}: is a file; a model is a folder in the diffusers layout")
+    if "/" not in model and os.sep not in model:
+        for folder in model_folders():
+            if is_model(folder / model):
+                return folder / model
+    elif _HUB_ID.fullmatch(model):
+        cached = _cached_snapshot(model)
+        if cached is not None:
+            return cached
+    names = ", ".join(found.name for found in installed()) or "none"
+    asked = os.environ.get("VEDIT_MODELS")
+    note = f" ($VEDIT_MODELS is {asked})" if asked else ""
+    if _HUB_ID.fullmatch(model):
+        raise ModelError(
+            f"{model}: no such folder, and not in the local Hugging Face cache; vedit downloads nothing by itself: "
+            f"fetch it with `hf download {model}`, or use a model that is here: {names}{note}"
+        )
+    raise ModelError(f"{model}: no such folder and no such model; models that are here: {names}{note}")
+
+
+def _cached_snapshot(hub_id: str) -> Path | None:
+    from huggingface_hub import try_to_load_from_cache
+
+    for name in (BUNDLE, DIFFUSERS):
+        found = try_to_load_from_cache(hub_id, name)
+        if isinstance(found, str):
+            return Path(found).parent
+    return None

@@ -1,0 +1,143 @@
+import math
+from typing import Any
+
+import pytest
+import torch
+
+from vedit.diffusion.sampling import SOLVERS, ddim, dpmpp_2m
+from vedit.diffusion.schedule import Schedule
+
+SD = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "clip_sample": False}
+CONFIGS = {
+    "sd": SD | {"steps_offset": 1, "set_alpha_to_one": False},
+    "nano": SD | {"prediction_type": "v_prediction", "rescale_betas_zero_snr": True, "timestep_spacing": "trailing"},
+}
+MEAN, DEVIATION = 0.7, 0.4
+
+
+def gaussian(z, step):
+    """E[x₀ | z] where x₀ is normal with MEAN and DEVIATION."""
+    gain = step.alpha * DEVIATION**2 / (step.alpha**2 * DEVIATION**2 + step.sigma**2)
+    return MEAN + gain * (z - step.alpha * MEAN)
+
+
+def noise():
+    return torch.randn(4, 3, 2, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_ddim_is_that_of_diffusers_step_by_step(name):
+    from diffusers import DDIMScheduler
+
+    ours, theirs = Schedule.from_config(CONFIGS[name]), DDIMScheduler(**CONFIGS[name])
+    theirs.set_timesteps(10)
+    state: dict[str, Any] = {"z": noise()}
+
+    def network(z):  # any function of z will do: both must read its output in the same parameterisation
+        return 0.3 * z + torch.sin(2.0 * z)
+
+    def denoise(z, step):
+        torch.testing.assert_close(z, state["z"], rtol=1e-3, atol=1e-3)
+        output = network(z)
+        state["z"] = theirs.step(network(state["z"]), step.timestep, state["z"], return_dict=False)[0]
+        return ours.to_clean(output, z, step.timestep)
+
+    torch.testing.assert_close(ddim(denoise, noise(), ours, 10), state["z"], rtol=1e-3, atol=1e-3)
+
+
+def flow(start, step, alpha, sigma):
+    """Where the probability flow of :func:`gaussian`, begun at ``start`` on the level of ``step``, passes (α, σ).
+
+    (z − α·MEAN)/√(α²·DEVIATION² + σ²) never changes along it.
+    """
+    unit = (start - step.alpha * MEAN) / math.hypot(step.alpha * DEVIATION, step.sigma)
+    return alpha * MEAN + math.hypot(alpha * DEVIATION, sigma) * unit
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_orders_of_the_solvers(name):
+    """Down to t = 99 DDIM's error halves with twice the steps and DPM-Solver++(2M)'s falls to about a quarter."""
+    schedule = Schedule.from_config(CONFIGS[name] | {"timestep_spacing": "trailing"})
+    errors = {}
+    for solver in SOLVERS:
+        for steps in (10, 20, 40):
+            passed = {}
+
+            def denoise(z, step, passed=passed):
+                passed[step.timestep] = (z, step)
+                return gaussian(z, step)
+
+            SOLVERS[solver](denoise, noise(), schedule, steps)
+            z, step = passed[99]
+            truth = flow(noise(), passed[999][1], step.alpha, step.sigma)
+            errors[solver, steps] = float((z - truth).abs().max())
+    for steps in (20, 40):
+        assert 0.4 < errors["ddim", steps] / errors["ddim", steps // 2] < 0.6
+        assert 0.1 < errors["dpmpp_2m", steps] / errors["dpmpp_2m", steps // 2] < 0.3
+    assert errors["dpmpp_2m", 10] < errors["ddim", 40]
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_few_multistep_steps_end_where_many_ddim_steps_do(name):
+    schedule = Schedule.from_config(CONFIGS[name] | {"timestep_spacing": "trailing", "set_alpha_to_one": True})
+    truth = ddim(gaussian, noise(), schedule, 1000)
+    error = {
+        (solver, steps): float((SOLVERS[solver](gaussian, noise(), schedule, steps) - truth).abs().max())
+        for solver, steps in (("ddim", 20), ("ddim", 80), ("dpmpp_2m", 20), ("dpmpp_2m", 80))
+    }
+    assert error["dpmpp_2m", 80] < 0.6 * error["ddim", 80]
+    assert error["dpmpp_2m", 20] < 0.8 * error["ddim", 20]
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_zero_terminal_snr_stays_finite_even_in_one_step(solver):
+    schedule = Schedule.from_config(CONFIGS["nano"])
+    for steps in (1, 2, 3):
+        assert SOLVERS[solver](gaussian, noise(), schedule, steps).isfinite().all()
+    torch.testing.assert_close(
+        SOLVERS[solver](gaussian, noise(), schedule, 1), torch.full_like(noise(), MEAN), rtol=1e-6, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_constant_estimate_is_reached_exactly(solver, name):
+    schedule = Schedule.from_config(CONFIGS[name] | {"set_alpha_to_one": True})
+    clean = torch.linspace(-1, 1, noise().numel(), dtype=torch.float64).reshape(noise().shape)
+    torch.testing.assert_close(SOLVERS[solver](lambda z, step: clean, noise(), schedule, 5), clean)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_inversion_then_sampling_is_exact_for_constant_noise(solver):
+    """Methods invariant: with a constant ε̂ both directions are the same straight line, also read through v."""
+    for name in CONFIGS:
+        schedule = Schedule.from_config(
+            CONFIGS[name] | {"timestep_spacing": "leading", "rescale_betas_zero_snr": False}
+        )
+        epsilon, source = noise(), noise().flip(0)
+        steps = schedule.steps(8)
+        z = steps[-1].next_alpha * source + steps[-1].next_sigma * epsilon
+        for step in reversed(steps):
+            z = step.alpha * (z - step.next_sigma * epsilon) / step.next_alpha + step.sigma * epsilon
+
+        def denoise(z, step, schedule=schedule, epsilon=epsilon):
+            clean = (z - step.sigma * epsilon) / step.alpha
+            if schedule.prediction == "v":
+                output = schedule.clean_to_velocity(clean, z, step.timestep)
+            else:
+                output = epsilon
+            return schedule.to_clean(output, z, step.timestep)
+
+        final = SOLVERS[solver](denoise, z, schedule, 8)
+        clean = (final - steps[-1].next_sigma * epsilon) / steps[-1].next_alpha
+        torch.testing.assert_close(clean, source, rtol=1e-6, atol=1e-6)
+
+
+def test_correction_is_what_the_solver_remembers():
+    schedule = Schedule.from_config(CONFIGS["nano"])
+    for solver in (ddim, dpmpp_2m):
+        target, seen = torch.full_like(noise(), 0.25), []
+        result = solver(gaussian, noise(), schedule, 6, correct=lambda clean, z, step: target)  # noqa: B023
+        torch.testing.assert_close(result, target)
+        solver(gaussian, noise(), schedule, 6, progress=lambda done, count: seen.append((done, count)))  # noqa: B023
+        assert seen == [(done, 6) for done in range(1, 7)]

@@ -1,0 +1,120 @@
+import json
+
+import pytest
+
+from vedit import weights
+from vedit.errors import ModelError
+
+
+def change(file, **values):
+    file.write_text(json.dumps(json.loads(file.read_text()) | values))
+
+
+def test_what_a_bundle_says(tiny):
+    bundle = weights.open_bundle("tiny", "instruct", verify=True)
+    assert (bundle.name, bundle.path) == ("tiny", tiny)
+    assert set(bundle.components) == {"vae", "clip", "tokenizer", "unet", "scheduler"}
+    assert bundle.components["unet"] == tiny / "instruct" / "unet"
+    assert bundle.preset["steps"] == 4
+    assert bundle.preset["max_frames"] == 8
+
+
+def test_the_hash_is_of_the_content(tiny):
+    before = weights.open_bundle(tiny).sha256
+    assert len(before) == 64
+    assert weights.open_bundle(tiny).sha256 == before
+    change(tiny / "instruct" / "preset.json", steps=5)
+    weights.write_manifest(tiny)
+    assert weights.open_bundle(tiny).sha256 != before
+
+
+def test_a_missing_file_is_named(tiny):
+    (tiny / "vae" / "config.json").unlink()
+    with pytest.raises(ModelError, match=r"vae/config\.json: missing, the manifest names it"):
+        weights.open_bundle(tiny)
+
+
+def test_an_extra_file_is_named(tiny):
+    (tiny / "vae" / "more.txt").touch()
+    (tiny / ".hidden").touch()
+    with pytest.raises(ModelError, match=r"more\.txt: not named by the manifest"):
+        weights.open_bundle(tiny)
+
+
+def test_a_file_of_another_size_is_named(tiny):
+    (tiny / "vae" / "config.json").write_text("{}")
+    with pytest.raises(ModelError, match=r"vae/config\.json: changed, has 2 bytes"):
+        weights.open_bundle(tiny)
+
+
+def test_a_changed_byte_is_found_when_asked_for(tiny):
+    file = tiny / "instruct" / "unet" / "diffusion_pytorch_model.safetensors"
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    weights.open_bundle(tiny)
+    with pytest.raises(ModelError, match=r"unet/diffusion_pytorch_model\.safetensors: changed, its sha256"):
+        weights.open_bundle(tiny, verify=True)
+
+
+def test_a_missing_or_odd_manifest(tiny):
+    change(tiny / "manifest.json", files=[1])
+    with pytest.raises(ModelError, match=r"manifest\.json: not a list"):
+        weights.open_bundle(tiny)
+    (tiny / "manifest.json").unlink()
+    with pytest.raises(ModelError, match=r"manifest\.json: missing"):
+        weights.open_bundle(tiny)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"schema": 2}, "update vedit"),
+        ({"roles": {"other": {}}}, "has no instruct model; it has other"),
+        ({"roles": {"instruct": {"vae": "../vae"}}}, "outside"),
+        ({"roles": {"instruct": {"vae": "vae"}}}, "lacks clip, tokenizer, unet, scheduler"),
+    ],
+)
+def test_odd_descriptions(tiny, values, message):
+    change(tiny / "bundle.json", **values)
+    weights.write_manifest(tiny)
+    with pytest.raises(ModelError, match=message):
+        weights.open_bundle(tiny)
+
+
+def test_unknown_role_and_a_folder_that_is_no_model(tiny, tmp_path):
+    with pytest.raises(ModelError, match="has no paint"):
+        weights.open_bundle(tiny, "paint")
+    with pytest.raises(ModelError, match="not a model folder"):
+        weights.open_bundle(tmp_path)
+
+
+def test_a_diffusers_folder(models, tiny_models):
+    folder = tiny_models.write_diffusers(models / "pix2pix")
+    bundle = weights.open_bundle("pix2pix")
+    assert bundle.components["clip"] == folder / "text_encoder"
+    assert (bundle.preset["guidance"], bundle.preset["max_frames"]) == (7.5, 32)
+    assert len(bundle.sha256) == 64
+    index = json.loads((folder / "model_index.json").read_text())
+    del index["unet"]
+    (folder / "model_index.json").write_text(json.dumps(index))
+    with pytest.raises(ModelError, match="has no unet"):
+        weights.open_bundle("pix2pix")
+
+
+def test_registry(tiny, models, tiny_models):
+    tiny_models.write_diffusers(models / "pix2pix")
+    ours = {info.name: info for info in weights.list_models()}
+    assert list(ours) == ["pix2pix", "tiny"]
+    info = weights.describe("tiny")
+    assert info == ours["tiny"]
+    assert (info.roles, info.knows, info.path) == (("instruct",), ("snow", "sepia"), tiny)
+    assert info.size == sum(file.stat().st_size for file in tiny.rglob("*") if file.is_file())
+    assert info.sha256 == weights.open_bundle(tiny).sha256
+    assert info.presets["instruct"]["steps"] == 4
+
+
+def test_finding_and_checking_import_no_torch(python, tiny):
+    code = "import sys; from vedit import weights; weights.open_bundle(sys.argv[1], verify=True); weights.list_models()"
+    done = python(f"{code}; print(sorted({{'torch', 'transformers', 'diffusers'}} & set(sys.modules)))", str(tiny))
+    assert done.stdout.strip() == "[]", done.stderr
