@@ -2,16 +2,18 @@
 
     python benchmarks/instruct.py CLIP... --out benchmarks/instruct [--frames 16] [--operations snow,fog] [--sheet]
 
-Everything is measured at the working size (short side 256). For every clip and operation one phrasing that was kept out of training is
-given to the engine, and its result is compared with the exact operation on the same frames:
+Everything is measured at the working size (short side 256). For every clip and operation one phrasing that was kept out
+of training is given to the engine, and its result is compared with the exact operation on the same frames:
 
-- ``psnr``: the engine's frames;  ``psnr_composed``: after the affine map that carries the edit onto the source's own detail;
+- ``psnr``: the engine's frames;  ``psnr_composed``: after the affine map that carries the edit onto the source's own
+  detail;
 - ``codec``: the exact result through the VAE, which is what a perfect model would get;
-- ``matrix``: the best 3×4 colour matrix for the clip, fitted to the exact result: what a colour filter could reach at best;
+- ``matrix``: the best 3×4 colour matrix for the clip, fitted to the exact result: what a colour filter could reach at
+  best;
 - ``spread`` (stochastic operations): the exact operation against itself with another seed;
 - ``nearest``: whether the result is nearest to the asked operation among all;
-- ``warp``, ``warp_exact``, ``warp_single``: warp error with the source's flow of the result, of the exact operation, and of the same
-  weights run frame by frame with shared noise.
+- ``warp``, ``warp_exact``, ``warp_single``: warp error with the source's flow of the result, of the exact operation,
+  and of the same weights run frame by frame with shared noise.
 """
 
 from __future__ import annotations
@@ -20,12 +22,15 @@ import argparse
 import json
 import time
 from pathlib import Path
+from typing import Any, cast
 
 import cv2
 import numpy as np
 import torch
 
 from vedit.world import operations, phrasings
+
+ABSENT: Any = None  # OpenCV's stubs do not say that a second map and a flow to start from may be absent
 
 
 def read_clip(path: Path, count: int, short: int = 256, multiple: int = 8) -> np.ndarray:
@@ -58,14 +63,14 @@ def best_matrix(source: np.ndarray, exact: np.ndarray) -> np.ndarray:
 
 
 def flows(source: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-    """For every t > 0: where each pixel of frame t was in frame t − 1 (map for remap), and whether it can be trusted."""
+    """For every t > 0: where each pixel of frame t was in frame t − 1 (map for remap), and if it can be trusted."""
     finder = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     grey = [cv2.cvtColor((f * 255).astype(np.uint8), cv2.COLOR_RGB2GRAY) for f in source]
     grid = np.stack(np.meshgrid(np.arange(source.shape[2]), np.arange(source.shape[1])), -1).astype(np.float32)
     out = []
     for t in range(1, len(source)):
-        back, forth = finder.calc(grey[t], grey[t - 1], None), finder.calc(grey[t - 1], grey[t], None)
-        returned = cv2.remap(forth, grid + back, None, cv2.INTER_LINEAR)
+        back, forth = finder.calc(grey[t], grey[t - 1], ABSENT), finder.calc(grey[t - 1], grey[t], ABSENT)
+        returned = cv2.remap(forth, grid + back, ABSENT, cv2.INTER_LINEAR)
         gap = ((back + returned) ** 2).sum(-1)
         trusted = gap < 0.01 * ((back**2).sum(-1) + (returned**2).sum(-1)) + 0.5
         inside = ((grid + back >= 0) & (grid + back <= np.array(source.shape[2:0:-1]) - 1)).all(-1)
@@ -77,7 +82,7 @@ def warp_error(video: np.ndarray, field: list[tuple[np.ndarray, np.ndarray]]) ->
     """Mean squared difference of every frame to its warped predecessor where the source's flow can be trusted."""
     total, weight = 0.0, 0
     for t, (where, trusted) in enumerate(field, 1):
-        warped = cv2.remap(video[t - 1], where, None, cv2.INTER_LINEAR)
+        warped = cv2.remap(video[t - 1], where, ABSENT, cv2.INTER_LINEAR)
         total += float((((video[t] - warped) ** 2).mean(-1) * trusted).sum())
         weight += int(trusted.sum())
     return total / max(weight, 1)
@@ -107,12 +112,15 @@ def main() -> None:
 
     from vedit import engines, weights
     from vedit.engines.base import Window
+    from vedit.engines.instructvid2vid import InstructVid2Vid
     from vedit.video.compose import compose
 
     bundle = weights.open_bundle(args.model, "instruct")
     settings = {} if args.steps is None else {"steps": args.steps}
-    engine = engines.load("instructvid2vid", bundle, settings, seed=args.seed, device="cpu", dtype="auto")
-    names = [n for n in operations.OPERATIONS] if args.operations == "all" else args.operations.split(",")
+    engine = cast(
+        InstructVid2Vid, engines.load("instructvid2vid", bundle, settings, seed=args.seed, device="cpu", dtype="auto")
+    )
+    names = list(operations.OPERATIONS) if args.operations == "all" else args.operations.split(",")
     rows, sheets = [], {}
     started = time.time()
     for path in args.clips:
@@ -124,7 +132,12 @@ def main() -> None:
             prompt = phrasings.TEST[name][args.phrasing % len(phrasings.TEST[name])]
             edited = engine.edit(Window(to_tensor(source), 0, 0, None), prompt)
             result, codec_source = to_array(edited.frames), to_array(edited.reconstruction)
-            composed = np.stack([compose(np.round(s * 255).astype(np.uint8), r, e) for s, r, e in zip(source, codec_source, result, strict=True)])
+            composed = np.stack(
+                [
+                    compose(np.round(s * 255).astype(np.uint8), r, e)
+                    for s, r, e in zip(source, codec_source, result, strict=True)
+                ]
+            )
             composed = composed.astype(np.float32) / (255 if composed.dtype == np.uint8 else 1)
             truth = exact[name]
             codec = to_array(engine.codec.decode(engine.codec.encode(to_tensor(truth))))
@@ -148,12 +161,19 @@ def main() -> None:
                 "warp_source": warp_error(source, field),
             }
             if args.single:
-                parts = [to_array(engine.edit(Window(to_tensor(source[t : t + 1]), 0, 0, None), prompt).frames) for t in range(len(source))]
+                parts = [
+                    to_array(engine.edit(Window(to_tensor(source[t : t + 1]), 0, 0, None), prompt).frames)
+                    for t in range(len(source))
+                ]
                 row["warp_single"] = warp_error(np.concatenate(parts), field)
             rows.append(row)
             middle = len(source) // 2
             strip.append(np.concatenate([truth[middle], result[middle], composed[middle]], 0))
-            print(f"{path.stem:20} {name:16} psnr {row['psnr']:.1f} composed {row['psnr_composed']:.1f} codec {row['codec']:.1f} matrix {row['matrix']:.1f} nearest {row['nearest_is']}", flush=True)
+            print(
+                f"{path.stem:20} {name:16} psnr {row['psnr']:.1f} composed {row['psnr_composed']:.1f} "
+                f"codec {row['codec']:.1f} matrix {row['matrix']:.1f} nearest {row['nearest_is']}",
+                flush=True,
+            )
         strip[0] = np.concatenate([strip[0], np.ones_like(strip[0]), np.ones_like(strip[0])], 0)
         sheets[path.stem] = strip
     args.out.mkdir(parents=True, exist_ok=True)
@@ -161,11 +181,16 @@ def main() -> None:
     for family in ("none", "tone", "weather", "style"):
         own = [r for r in rows if r["family"] == family]
         if own:
-            summary[family] = {key: round(float(np.mean([r[key] for r in own])), 2) for key in ("psnr", "psnr_composed", "codec", "matrix")}
+            summary[family] = {
+                key: round(float(np.mean([r[key] for r in own])), 2)
+                for key in ("psnr", "psnr_composed", "codec", "matrix")
+            }
     summary["nearest"] = round(float(np.mean([r["nearest"] for r in rows])), 3)
     fixed = [r for r in rows if not operations.OPERATIONS[r["operation"]].stochastic]
     summary["warp_ratio_exact"] = round(float(np.mean([r["warp"] / r["warp_exact"] for r in fixed])), 3)
-    summary["warp_ratio_exact_composed"] = round(float(np.mean([r["warp_composed"] / r["warp_exact"] for r in fixed])), 3)
+    summary["warp_ratio_exact_composed"] = round(
+        float(np.mean([r["warp_composed"] / r["warp_exact"] for r in fixed])), 3
+    )
     if args.single:
         summary["warp_ratio_single"] = round(float(np.mean([r["warp_single"] / r["warp"] for r in fixed])), 3)
     (args.out / "results.json").write_text(json.dumps({"summary": summary, "rows": rows}, indent=1))

@@ -34,9 +34,27 @@ def oracle(edited):
 def test_a_network_that_knows_the_answer_has_no_loss():
     source, edited, text, empty = batch()
     for kind in ("none", "matched"):
-        denoising, consistency = losses(oracle(edited), SCHEDULE, source, edited, text, empty, Settings(consistency=kind), torch.Generator().manual_seed(1))
+        denoising, consistency = losses(
+            oracle(edited),
+            SCHEDULE,
+            source,
+            edited,
+            text,
+            empty,
+            Settings(consistency=kind),
+            torch.Generator().manual_seed(1),
+        )
         assert denoising < 1e-4 and consistency < 1e-4
-    _, literal = losses(oracle(edited), SCHEDULE, source, edited, text, empty, Settings(consistency="literal"), torch.Generator().manual_seed(1))
+    _, literal = losses(
+        oracle(edited),
+        SCHEDULE,
+        source,
+        edited,
+        text,
+        empty,
+        Settings(consistency="literal"),
+        torch.Generator().manual_seed(1),
+    )
     assert literal > 0.01  # the literal form punishes even the true motion
 
 
@@ -47,7 +65,9 @@ def test_consistency_of_one_frame_and_of_a_frozen_clip_is_zero():
     assert consistency_loss("literal", frozen, torch.randn(2, 5, 3, 4, 4), weight) == 0
 
 
-@pytest.mark.parametrize(("drop", "texts", "sources"), [("drop_text", 0, 4), ("drop_source", 4, 0), ("drop_both", 0, 0)])
+@pytest.mark.parametrize(
+    ("drop", "texts", "sources"), [("drop_text", 0, 4), ("drop_source", 4, 0), ("drop_both", 0, 0)]
+)
 def test_dropout_removes_what_it_says(drop, texts, sources):
     source, edited, text, empty = batch()
     seen = {}
@@ -72,7 +92,12 @@ def test_the_loop_learns_and_resumes(tmp_path):
             yield Triplet(clip, ((1 - clip, ("invert it",), "inverted"),))
 
     latents = encode_triplets(
-        tmp_path / "cache", triplets(), lambda x: x[:, :2], lambda texts: np.ones((len(texts), 3, 6), np.float32), 24, 24
+        tmp_path / "cache",
+        triplets(),
+        lambda x: x[:, :2],
+        lambda texts: np.ones((len(texts), 3, 6), np.float32),
+        24,
+        24,
     )
     assert latents.source.shape == (24, 2, 2, 4, 4) and len(latents.pairs) == 24
 

@@ -13,7 +13,15 @@ from vedit.world.scene import PLACES, SHAPES, caption, draw_scene, recolour, rem
 
 def moving_scene(seed: int = 3):
     scene = draw_scene(seed, 128, 160, frames=6, place="meadow", things=1)
-    thing = replace(scene.things[0], start=(0.6, 0.5), velocity=(0.02, -0.01), spin=0.0, wobble=(0.0, 0.1), colour="red", shape="ball")
+    thing = replace(
+        scene.things[0],
+        start=(0.6, 0.5),
+        velocity=(0.02, -0.01),
+        spin=0.0,
+        wobble=(0.0, 0.1),
+        colour="red",
+        shape="ball",
+    )
     return replace(scene, things=(thing,), noise=0.0, pan=(0.01, 0.0), zoom=0.0, shake=0.0)
 
 

@@ -1,9 +1,9 @@
 """A codec that starts as the best linear one: patches, principal components, and a residual network around them.
 
-nano's VAE. diffusers' ``AutoencoderTiny`` and ``AutoencoderKL`` upsample by repeating pixels, so from a flat field of latents their
-decoders cannot paint anything but a flat picture; at sixteen channels and stride 8 they end below the principal components of
-8×8 patches. Here both halves hold that linear codec and learn what to add to it, at the latents' resolution, which is also
-several times cheaper.
+nano's VAE. diffusers' ``AutoencoderTiny`` and ``AutoencoderKL`` upsample by repeating pixels, so from a flat field of
+latents their decoders cannot paint anything but a flat picture; at sixteen channels and stride 8 they end below the
+principal components of 8×8 patches. Here both halves hold that linear codec and learn what to add to it, at the
+latents' resolution, which is also several times cheaper.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""What every recipe shares: steps keyed by their number, checkpoints that resume to the same weights, a log, an average of the weights."""
+"""What every recipe shares.
+
+Steps keyed by their number, checkpoints that resume to the same weights, a log, an average of the weights.
+"""
 
 from __future__ import annotations
 
@@ -46,8 +49,9 @@ class Average:
     @torch.no_grad()
     def update(self, module: nn.Module, step: int) -> None:
         decay = min(self.decay, (1 + step) / (10 + step))
-        for name, p in module.named_parameters():
-            self.values[name].lerp_(p.detach().float(), 1 - decay)
+        parameters = dict(module.named_parameters())
+        current = [parameters[name].detach().float() for name in self.values]
+        torch._foreach_lerp_(list(self.values.values()), current, 1 - decay)
 
     @torch.no_grad()
     def copy_to(self, module: nn.Module) -> None:
@@ -71,13 +75,19 @@ class Run:
         folder.mkdir(parents=True, exist_ok=True)
         self._state, self._meta = folder / "state.safetensors", folder / "state.json"
         if not resume and self._meta.exists():
-            raise VeditError(f"{folder}: holds a training already; add --resume to go on with it, or choose another folder")
+            raise VeditError(
+                f"{folder}: holds a training already; add --resume to go on with it, or choose another folder"
+            )
         self.resuming = resume and self._meta.exists()
         if self.resuming:
             found = json.loads(self._meta.read_text())
             if found["identity"] != self.identity:
-                changed = sorted(k for k in {*found["identity"], *self.identity} if found["identity"].get(k) != self.identity.get(k))
-                raise VeditError(f"{folder}: was started with other settings ({', '.join(changed)}); resume with the same ones")
+                changed = sorted(
+                    k for k in {*found["identity"], *self.identity} if found["identity"].get(k) != self.identity.get(k)
+                )
+                raise VeditError(
+                    f"{folder}: was started with other settings ({', '.join(changed)}); resume with the same ones"
+                )
             self.first_step, self.spent = int(found["step"]), float(found["seconds"])
 
     @property
@@ -130,7 +140,10 @@ class Run:
         with (self.folder / "log.jsonl").open("a") as file:
             file.write(json.dumps(line) + "\n")
         if not all(math.isfinite(float(v)) for v in values.values()):
-            raise VeditError(f"{self.folder}: the loss is not finite at step {step}; the checkpoint before is kept: lower the learning rate")
+            raise VeditError(
+                f"{self.folder}: the loss is not finite at step {step}; the checkpoint before is kept: "
+                "lower the learning rate"
+            )
         print(" ".join(f"{k}={v}" for k, v in line.items()), flush=True)
 
 

@@ -1,9 +1,9 @@
 """Triplets as latents: ⟨source, instruction, edited⟩ encoded once, read as memory maps while a recipe trains.
 
-    folder/source.npy   (S, T, C, h, w) float16
-    folder/edited.npy   (P, T, C, h, w) float16
-    folder/texts.npy    (N, L, D) float16: last hidden states of the instructions; text 0 is the empty prompt
-    folder/index.json   {"pairs": [[source, first text, count of texts, label], ...], "texts": [...]}
+folder/source.npy   (S, T, C, h, w) float16
+folder/edited.npy   (P, T, C, h, w) float16
+folder/texts.npy    (N, L, D) float16: last hidden states of the instructions; text 0 is the empty prompt
+folder/index.json   {"pairs": [[source, first text, count of texts, label], ...], "texts": [...]}
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Encode = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Triplet:
-    """A source (T, H, W, 3) in [0, 1] with its edits: for each the pixels, the instructions that ask for it, and a label."""
+    """A source (T, H, W, 3) in [0, 1] with its edits: for each its pixels, instructions that ask for it, a label."""
 
     source: np.ndarray
     edits: tuple[tuple[np.ndarray, tuple[str, ...], str], ...]
@@ -49,7 +49,12 @@ class Latents:
 
 
 def encode_triplets(
-    folder: Path, triplets: Iterable[Triplet], encode: Encode, embed: Callable[[list[str]], np.ndarray], sources: int, pairs: int
+    folder: Path,
+    triplets: Iterable[Triplet],
+    encode: Encode,
+    embed: Callable[[list[str]], np.ndarray],
+    sources: int,
+    pairs: int,
 ) -> Latents:
     """Encode ``triplets`` into ``folder`` (``sources`` and ``pairs`` of them at most) unless it holds them already.
 

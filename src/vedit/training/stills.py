@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ProcessPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,7 @@ def draw_stills(path: Path, seed: int, count: int, size: int = 256, workers: int
         partial = path.with_suffix(".partial.npy")
         np.lib.format.open_memmap(partial, "w+", np.uint8, (count, size, size, 3)).flush()
         edges = np.linspace(0, count, 33).astype(int)
-        jobs = [(str(partial), seed, int(a), int(b), size) for a, b in zip(edges, edges[1:], strict=False) if b > a]
+        jobs = [(str(partial), seed, int(a), int(b), size) for a, b in pairwise(edges) if b > a]
         with ProcessPoolExecutor(workers or os.cpu_count()) as pool:
             list(pool.map(_draw, jobs))
         partial.replace(path)

@@ -63,11 +63,14 @@ def load_tokenizer(folder: str | Path) -> CLIPTokenizer:
         return CLIPTokenizer.from_pretrained(str(folder), local_files_only=True)
 
 
-def load_unet(folder: str | Path, dtype: torch.dtype | None = None) -> VideoUNet:
-    """A :class:`~vedit.nets.video_unet.VideoUNet`, or a 2D ``UNet2DConditionModel`` inflated to one."""
+def load_unet(folder: str | Path, dtype: torch.dtype | None = None, in_channels: int | None = None) -> VideoUNet:
+    """A :class:`~vedit.nets.video_unet.VideoUNet`, or a 2D ``UNet2DConditionModel`` inflated to one.
+
+    ``in_channels``: widen the input of a narrower 2D network to it first; the new channels start without effect.
+    """
     import diffusers
 
-    from vedit.nets.video_unet import VideoUNet, inflate
+    from vedit.nets.video_unet import VideoUNet, extend_input, inflate
 
     folder = Path(folder)
     stem = "diffusion_pytorch_model"
@@ -78,6 +81,8 @@ def load_unet(folder: str | Path, dtype: torch.dtype | None = None) -> VideoUNet
             return VideoUNet.load(folder, _dtype(dtype))
     with _quietly("diffusers"):
         unet = _from_pretrained(diffusers.UNet2DConditionModel, folder, torch_dtype=_dtype(dtype), variant=variant)
+        if in_channels is not None and unet.config["in_channels"] < in_channels:
+            unet = extend_input(unet, in_channels)
         return inflate(unet).eval()
 
 

@@ -11,7 +11,7 @@ import numpy as np
 def melody(seed: int, seconds: float, rate: int = 44100) -> np.ndarray:
     """``(samples,)`` float32 in [-1, 1]: plucked notes of a pentatonic scale over soft wind."""
     rng = np.random.default_rng([seed, 90])
-    count = int(round(seconds * rate))
+    count = round(seconds * rate)
     t = np.arange(count) / rate
     wind = np.convolve(rng.normal(0, 1, count + 400), np.hanning(400) / 200, "valid")[:count]
     sound = 0.05 * wind * (1 + 0.5 * np.sin(2 * np.pi * 0.3 * t))
@@ -19,7 +19,12 @@ def melody(seed: int, seconds: float, rate: int = 44100) -> np.ndarray:
     for start in np.arange(0, seconds, 0.25):
         since = np.maximum(t - start, 0.0)
         note = float(rng.choice(scale))
-        sound += 0.18 * (t >= start) * np.exp(-5 * since) * (np.sin(2 * np.pi * note * since) + 0.4 * np.sin(4 * np.pi * note * since))
+        sound += (
+            0.18
+            * (t >= start)
+            * np.exp(-5 * since)
+            * (np.sin(2 * np.pi * note * since) + 0.4 * np.sin(4 * np.pi * note * since))
+        )
     return np.clip(sound, -1, 1).astype(np.float32)
 
 
@@ -27,7 +32,11 @@ def write_clip(path: Path, frames: np.ndarray, fps: int = 24, crf: int = 12, sou
     """Write float32 ``(T, H, W, 3)`` frames in [0, 1] (even sizes) as BT.709 H.264 with ``sound`` (44.1 kHz) as AAC."""
     import av
 
-    with av.open(str(path), "w", options={"movflags": "faststart", "fflags": "bitexact"} if path.suffix == ".mp4" else {"fflags": "bitexact"}) as out:
+    with av.open(
+        str(path),
+        "w",
+        options={"movflags": "faststart", "fflags": "bitexact"} if path.suffix == ".mp4" else {"fflags": "bitexact"},
+    ) as out:
         video = out.add_stream("libx264", rate=fps, options={"crf": str(crf), "preset": "medium", "threads": "1"})
         video.height, video.width, video.pix_fmt = frames.shape[1], frames.shape[2], "yuv420p"
         video.codec_context.color_range = 1

@@ -1,7 +1,7 @@
-"""Longer requests, as people put them in talk: a complaint and what would mend it, trade words, hours, materials, places, moods.
+"""Longer requests, as people put them in talk: a complaint and what would mend it, trade words, hours, places, moods.
 
-In the bracket notation of ``lexicon.PATTERNS``. What decides is often a single word, and a complaint names the opposite of what is
-asked for ("too cold, warm it up"), so these teach to weigh words and not to count them.
+In the bracket notation of ``lexicon.PATTERNS``. What decides is often a single word, and a complaint names the opposite
+of what is asked for ("too cold, warm it up"), so these teach to weigh words and not to count them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Sentences that ask for something that no operation of the world does: so that a model can learn what it does not know."""
+"""Sentences that ask for something that no operation of the world does, so that a model can learn what it cannot do."""
 
 from __future__ import annotations
 
@@ -11,17 +11,23 @@ from vedit.world.phrasings import NONSENSE_TEST, NONSENSE_TUNE
 _WHO = tuple(
     "the man|the woman|the dog|the child|him|her|the person on the left|the car|the house|the bird|the boy|the girl|my brother|the player|"
     "the driver|the dancer|the cow|the boat|the train|the plane|the fish|the teacher|the crowd|the singer|the guy in front|the surfer|the lion|"
-    "the rabbit|the skier|the bus|the door|the tower|the shark|the monkey|the chef|the runner|the bottle|the lamp|the phone|the chair".split("|")
+    "the rabbit|the skier|the bus|the door|the tower|the shark|the monkey|the chef|the runner|the bottle|the lamp|the phone|the chair".split(
+        "|"
+    )
 )
 _DO = tuple(
     "dance|jump|run faster|sit down|wave at the camera|laugh|sing|disappear behind the wall|fall over|look to the right|walk backwards|eat an ice cream|"
     "open the mouth|close the eyes|fly away|sleep|swim|turn around|shake hands|wear a helmet|hold a flag|play the guitar|read a book|climb the tree|"
-    "cry|smile|shout|spin|kneel|drink coffee|drive away|stand up|talk|blink|clap|bark|explode|melt|grow|shrink".split("|")
+    "cry|smile|shout|spin|kneel|drink coffee|drive away|stand up|talk|blink|clap|bark|explode|melt|grow|shrink".split(
+        "|"
+    )
 )
 _WHAT = tuple(
     "a hat|a beard|sunglasses|a dragon|a robot|a spaceship|a crown|a cat|two wings|a sword|a tattoo|a moustache|a backpack|a unicorn|a castle|a rainbow flag|"
     "a logo|some text|a watermark|a title|a giraffe|a pirate|a zombie|an astronaut|a football|a birthday cake|a laptop|a bridge|an elephant|a balloon|"
-    "a snowman|a river|a volcano|a statue|a scarf|an umbrella|a motorbike|a ghost|a mask|headphones|a horse|a tiger|a skyscraper|a fountain".split("|")
+    "a snowman|a river|a volcano|a statue|a scarf|an umbrella|a motorbike|a ghost|a mask|headphones|a horse|a tiger|a skyscraper|a fountain".split(
+        "|"
+    )
 )
 _TASK = tuple(
     "cut the first five seconds|slow it down|play it backwards|make it loop|add background music|remove the sound|rotate it|flip it upside down|crop the sides|"
@@ -30,7 +36,9 @@ _TASK = tuple(
     "change the frame rate|double the speed|merge the clips|mute it|blur the face|track the ball|add a transition|insert a cut|make it widescreen|"
     "show the next episode|call me tomorrow|the quick brown fox jumps over the lazy dog|import numpy as np|select all from users|it depends|hello world|"
     "interpolate to sixty frames|print this page|calculate the average|sort the list|i love you|good morning|nothing makes sense here at all in my life|"
-    "the meeting is at noon|buy milk and eggs|my name is anna|this video was shot in 2012|where is the station|happy birthday to you|once upon a time".split("|")
+    "the meeting is at noon|buy milk and eggs|my name is anna|this video was shot in 2012|where is the station|happy birthday to you|once upon a time".split(
+        "|"
+    )
 )
 _FORMS = (
     "make {who} {do}", "let {who} {do}", "have {who} {do}", "i want {who} to {do}", "add {what}", "put {what} on {who}", "give {who} {what}",

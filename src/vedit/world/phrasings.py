@@ -1473,7 +1473,9 @@ def draw_instruction(
     while True:
         if name in OBJECT_EDITS:
             spoken = rng.random() < 0.35
-            bare = _choose(_pick(rng, COLLOQUIAL[name]), rng) if spoken else _pick(rng, TRAIN[name] + _OBJECT_MORE[name])
+            bare = (
+                _choose(_pick(rng, COLLOQUIAL[name]), rng) if spoken else _pick(rng, TRAIN[name] + _OBJECT_MORE[name])
+            )
             bare = bare.replace("{it}", _it(rng))
         elif rng.random() < 0.12:
             bare = _pick(rng, TRAIN[name])

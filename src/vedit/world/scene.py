@@ -1,7 +1,8 @@
-"""Scenes of the procedural world: layers that move by affine maps, so that masks, tracks, flow and depth order are exact.
+"""Scenes of the procedural world: layers that move by affine maps, so masks, tracks, flow and depth order are exact.
 
-A :class:`Scene` is a description, reproducible from its seed. Every part draws from a sub-seed of its own, so a scene with one
-attribute changed (``dataclasses.replace``) is the same scene in everything else: that is what makes exact object edits.
+A :class:`Scene` is a description, reproducible from its seed. Every part draws from a sub-seed of its own, so a scene
+with one attribute changed (``dataclasses.replace``) is the same scene in everything else: that is what makes exact
+object edits.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ class Thing:
 
 @dataclass(frozen=True)
 class Scene:
-    """What a clip shows. ``place`` is ``"leaves"`` for a texture-rich scene without a name, else one of :data:`PLACES`."""
+    """What a clip shows. ``place``: ``"leaves"`` for a texture-rich scene without a name, or one of :data:`PLACES`."""
 
     seed: int
     height: int
@@ -64,9 +65,10 @@ class Scene:
 class Rendered:
     """A drawn clip and everything that is known about it.
 
-    ``frames`` float32 (T, H, W, 3) in [0, 1]; ``masks`` bool (T, N, H, W), visible pixels of each thing; ``flow`` float32
-    (T-1, H, W, 2), displacement (x, y) in pixels from frame t to t+1; ``layers`` uint8 (T, H, W), 0 = background, n + 1 = thing n
-    (depth order: larger is nearer); ``tracks`` float32 (T, N, 2), centres of the things (x, y) in pixels; ``caption`` text.
+    ``frames`` float32 (T, H, W, 3) in [0, 1]; ``masks`` bool (T, N, H, W), visible pixels of each thing; ``flow``
+    float32 (T-1, H, W, 2), displacement (x, y) in pixels from frame t to t+1; ``layers`` uint8 (T, H, W), 0 =
+    background, n + 1 = thing n (depth order: larger is nearer); ``tracks`` float32 (T, N, 2), centres of the things
+    (x, y) in pixels; ``caption`` text.
     """
 
     frames: np.ndarray
@@ -78,7 +80,12 @@ class Rendered:
 
 
 def draw_scene(
-    seed: int, height: int = 256, width: int = 256, frames: int = 16, place: str | None = None, things: int | None = None
+    seed: int,
+    height: int = 256,
+    width: int = 256,
+    frames: int = 16,
+    place: str | None = None,
+    things: int | None = None,
 ) -> Scene:
     """A random scene from ``seed``. Without ``place`` 70 % are texture-rich ("leaves")."""
     rng = np.random.default_rng([seed, 0])
@@ -121,7 +128,11 @@ def draw_scene(
 
 def caption(scene: Scene) -> str:
     """One sentence that says what the scene shows."""
-    shown = [f"{'an' if thing.colour == 'orange' else 'a'} {thing.colour} {thing.shape}" for thing in scene.things if thing.visible]
+    shown = [
+        f"{'an' if thing.colour == 'orange' else 'a'} {thing.colour} {thing.shape}"
+        for thing in scene.things
+        if thing.visible
+    ]
     if scene.place == "leaves":
         return " and ".join(shown) + " over colourful shapes" if shown else "a pattern of colourful shapes"
     ground = _GROUNDS[scene.place][0]
@@ -145,7 +156,9 @@ def _place_background(rng: np.random.Generator, place: str, height: int, width: 
     picture = np.empty((height, width, 3), np.float32)
     picture[:horizon] = sky
     if place not in ("room", "desert") and rng.random() < 0.7:
-        cloud = np.clip(fractal_noise(rng, max(horizon, 8), width, 1.2, 8)[:horizon] * 0.6 - rng.uniform(-0.2, 0.4), 0, 1)
+        cloud = np.clip(
+            fractal_noise(rng, max(horizon, 8), width, 1.2, 8)[:horizon] * 0.6 - rng.uniform(-0.2, 0.4), 0, 1
+        )
         picture[:horizon] += cloud[..., None] * (0.98 - picture[:horizon])
     base = np.array(_GROUNDS[place][1], np.float32) * rng.uniform(0.8, 1.15) + rng.normal(0, 0.03, 3)
     rows, depth = height - horizon, np.linspace(0.35, 1.0, height - horizon, dtype=np.float32)[:, None]
@@ -168,17 +181,33 @@ def _place_background(rng: np.random.Generator, place: str, height: int, width: 
             x0, foot = rng.uniform(0, width), horizon + rng.uniform(-0.02, 0.15) * unit
             tall = rng.uniform(0.12, 0.35) * unit
             trunk = tuple(float(v) for v in np.array([0.30, 0.20, 0.12]) * rng.uniform(0.7, 1.2))
-            cv2.line(picture, (int(x0), int(foot)), (int(x0), int(foot - tall)), trunk, max(1, int(tall * 0.08)), cv2.LINE_AA)
+            cv2.line(
+                picture, (int(x0), int(foot)), (int(x0), int(foot - tall)), trunk, max(1, int(tall * 0.08)), cv2.LINE_AA
+            )
             for _ in range(14):
                 green = np.clip(np.array([0.16, 0.38, 0.12]) * np.exp(rng.normal(0, 0.3, 3)), 0, 1)
                 centre = (int(x0 + rng.normal(0, 0.22) * tall), int(foot - tall * rng.uniform(0.6, 1.25)))
                 cv2.circle(picture, centre, max(1, int(tall * rng.uniform(0.08, 0.2))), green.tolist(), -1, cv2.LINE_AA)
     if place == "road":
         for offset in np.arange(0, 1.2, 0.12):
-            cv2.line(picture, (int(width * offset), (horizon + height) // 2), (int(width * (offset + 0.06)), (horizon + height) // 2), (0.9, 0.9, 0.85), max(1, int(0.012 * unit)), cv2.LINE_AA)
+            cv2.line(
+                picture,
+                (int(width * offset), (horizon + height) // 2),
+                (int(width * (offset + 0.06)), (horizon + height) // 2),
+                (0.9, 0.9, 0.85),
+                max(1, int(0.012 * unit)),
+                cv2.LINE_AA,
+            )
     if place == "room":
         for column in range(0, width, max(4, int(0.12 * unit))):
-            cv2.line(picture, (column, horizon), (int(width / 2 + (column - width / 2) * 2.2), height), (base * 0.6).tolist(), 1, cv2.LINE_AA)
+            cv2.line(
+                picture,
+                (column, horizon),
+                (int(width / 2 + (column - width / 2) * 2.2), height),
+                (base * 0.6).tolist(),
+                1,
+                cv2.LINE_AA,
+            )
     return np.clip(picture, 0, 1)
 
 
@@ -191,7 +220,10 @@ def _leaves_background(rng: np.random.Generator, height: int, width: int, unit: 
         ramp = np.linspace(0, 1, height, dtype=np.float32)[:, None, None]
         picture = picture * (1 - mask) + mask * (a * (1 - ramp) + b * ramp)
     if rng.random() < 0.3:
-        mask = pattern(rng, height, width, unit)[..., None] * (fractal_noise(rng, height, width, 1.4, 16) > rng.uniform(0, 1.5))[..., None]
+        mask = (
+            pattern(rng, height, width, unit)[..., None]
+            * (fractal_noise(rng, height, width, 1.4, 16) > rng.uniform(0, 1.5))[..., None]
+        )
         picture = picture * (1 - 0.7 * mask) + 0.7 * mask * natural_palette(rng, 1)[0]
     if rng.random() < 0.4:
         strokes(rng, picture, unit, int(rng.integers(20, 400)))
@@ -231,7 +263,9 @@ def _shape_outline(shape: str) -> np.ndarray:
         return np.array([[0, -1], [0.7, 0], [0, 1], [-0.7, 0]])
     if shape == "cross":
         k = 0.34
-        return np.array([[-k, -1], [k, -1], [k, -k], [1, -k], [1, k], [k, k], [k, 1], [-k, 1], [-k, k], [-1, k], [-1, -k], [-k, -k]])
+        return np.array(
+            [[-k, -1], [k, -1], [k, -k], [1, -k], [1, k], [k, k], [k, 1], [-k, 1], [-k, k], [-1, k], [-1, -k], [-k, -k]]
+        )
     raise KeyError(shape)
 
 
@@ -307,14 +341,18 @@ def render(scene: Scene) -> Rendered:
         canvas = _place_background(rng, scene.place, canvas_h, canvas_w, unit)
     camera = _camera(scene, (canvas_h, canvas_w))
     patches = [_thing_patch(thing, unit) for thing in scene.things]
-    maps = [_thing_maps(scene, thing, patch.shape[0], camera) for thing, patch in zip(scene.things, patches, strict=True)]
+    maps = [
+        _thing_maps(scene, thing, patch.shape[0], camera) for thing, patch in zip(scene.things, patches, strict=True)
+    ]
 
     frames = np.empty((scene.frames, height, width, 3), np.float32)
     layers = np.zeros((scene.frames, height, width), np.uint8)
     masks = np.zeros((scene.frames, len(scene.things), height, width), bool)
     tracks = np.zeros((scene.frames, len(scene.things), 2), np.float32)
     for t in range(scene.frames):
-        picture = cv2.warpAffine(canvas, camera[t], (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+        picture = cv2.warpAffine(
+            canvas, camera[t], (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
+        )
         for index, (thing, patch) in enumerate(zip(scene.things, patches, strict=True)):
             centre = np.array([(patch.shape[0] - 1) / 2] * 2 + [1.0])
             tracks[t, index] = maps[index][t] @ centre

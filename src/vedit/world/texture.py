@@ -52,13 +52,11 @@ def _leaf_outline(rng: np.random.Generator, kind: int, radius: float) -> np.ndar
     return (points @ np.array([[c, s], [-s, c]]) * radius).astype(np.float32)
 
 
-def dead_leaves(
-    rng: np.random.Generator, height: int, width: int, unit: float, supersample: int = 2
-) -> np.ndarray:
+def dead_leaves(rng: np.random.Generator, height: int, width: int, unit: float, supersample: int = 2) -> np.ndarray:
     """``(height, width, 3)`` float32 picture of overlapping shapes of all sizes, in [0, 1].
 
-    ``unit`` is the frame height in pixels that sizes are a share of. Radii follow a power law (exponent 3, Lee, Mumford and
-    Huang 2001), colours a natural palette; every shape has its own texture, shading and softness.
+    ``unit`` is the frame height in pixels that sizes are a share of. Radii follow a power law (exponent 3, Lee, Mumford
+    and Huang 2001), colours a natural palette; every shape has its own texture, shading and softness.
     """
     h, w = height * supersample, width * supersample
     largest, smallest = rng.uniform(0.25, 0.7) * unit, rng.uniform(0.008, 0.05) * unit
@@ -78,7 +76,9 @@ def dead_leaves(
         cv2.fillPoly(ids, [np.round(outline + centre).astype(np.int32)], index + 1)
     n = count + 1
     chosen = palette[rng.integers(0, len(palette), n)]
-    colours = np.clip(chosen * np.exp(rng.normal(0, 0.25, (n, 1))) + rng.normal(0, 0.03, (n, 3)), 0, 1).astype(np.float32)
+    colours = np.clip(chosen * np.exp(rng.normal(0, 0.25, (n, 1))) + rng.normal(0, 0.03, (n, 3)), 0, 1).astype(
+        np.float32
+    )
     field = fractal_noise(rng, h, w, slope=rng.uniform(0.6, 1.4), finest=2 * supersample // 2)
     fine = fractal_noise(rng, h, w, slope=rng.uniform(0.2, 0.8), finest=supersample)
     strength = (rng.gamma(1.0, 0.08, n) * (rng.random(n) < 0.75)).astype(np.float32)
@@ -86,7 +86,10 @@ def dead_leaves(
     shade_x, shade_y = (rng.normal(0, 0.35, n).astype(np.float32) for _ in range(2))
     # Texture and shading differ between shapes: each reads its own signs and slopes through its index.
     texture = strength[ids] * (mix[ids] * field + (1 - mix[ids]) * fine)
-    ramp = shade_x[ids] * np.linspace(-0.5, 0.5, w, dtype=np.float32)[None] + shade_y[ids] * np.linspace(-0.5, 0.5, h, dtype=np.float32)[:, None]
+    ramp = (
+        shade_x[ids] * np.linspace(-0.5, 0.5, w, dtype=np.float32)[None]
+        + shade_y[ids] * np.linspace(-0.5, 0.5, h, dtype=np.float32)[:, None]
+    )
     picture = colours[ids] * (1.0 + texture + ramp)[..., None]
     return cv2.resize(np.clip(picture, 0, 1), (width, height), interpolation=cv2.INTER_AREA)
 
@@ -118,7 +121,11 @@ def pattern(rng: np.random.Generator, height: int, width: int, unit: float) -> n
         wave = np.sin(2 * np.pi * u / period) * np.sin(2 * np.pi * v / period)
     elif kind == 2:
         row = np.floor(v / period)
-        wave = np.minimum(np.abs((u / period / 2 + 0.5 * (row % 2)) % 1 - 0.5) * 8, np.abs((v / period) % 1 - 0.5) * 4) - 1
+        wave = (
+            np.minimum(np.abs((u / period / 2 + 0.5 * (row % 2)) % 1 - 0.5) * 8, np.abs((v / period) % 1 - 0.5) * 4) - 1
+        )
     else:
-        wave = np.sin(2 * np.pi * (u / period + rng.uniform(0.2, 1) * np.sin(2 * np.pi * v / period / rng.uniform(1, 3))))
+        wave = np.sin(
+            2 * np.pi * (u / period + rng.uniform(0.2, 1) * np.sin(2 * np.pi * v / period / rng.uniform(1, 3)))
+        )
     return np.clip(0.5 + rng.uniform(0.5, 3.0) * wave, 0, 1).astype(np.float32)

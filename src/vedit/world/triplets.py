@@ -4,8 +4,9 @@
                            "instruction": "make it snowy", "instructions": [...], "label": "snow", "caption": "..."}
     DIR/00000/source.mp4   and the edits beside it
 
-Anyone's triplets work: ``source``, ``edited`` (video files of equal size and length, paths relative to DIR) and ``instruction`` are
-all that is needed; ``instructions`` may name further phrasings, ``label`` and ``caption`` are for people.
+Anyone's triplets work: ``source``, ``edited`` (video files of equal size and length, paths relative to DIR) and
+``instruction`` are all that is needed; ``instructions`` may name further phrasings, ``label`` and ``caption`` are for
+people.
 """
 
 from __future__ import annotations
@@ -39,7 +40,9 @@ def read_manifest(folder: Path) -> list[Entry]:
     """The triplets of a folder. Raises ``InputError`` that names the line and what is wrong with it."""
     path = folder / MANIFEST
     if not path.is_file():
-        raise InputError(f"{path}: no such file; a triplet folder holds {MANIFEST} (try: vedit world draw --count 8 -o {folder})")
+        raise InputError(
+            f"{path}: no such file; a triplet folder holds {MANIFEST} (try: vedit world draw --count 8 -o {folder})"
+        )
     entries = []
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         if not line.strip():
@@ -49,13 +52,18 @@ def read_manifest(folder: Path) -> list[Entry]:
             row: dict[str, Any] = json.loads(line)
         except ValueError as error:
             raise InputError(f"{where}: not JSON ({error}); each line is one triplet object") from None
-        if not isinstance(row, dict) or not all(isinstance(row.get(key), str) for key in ("source", "edited", "instruction")):
+        if not isinstance(row, dict) or not all(
+            isinstance(row.get(key), str) for key in ("source", "edited", "instruction")
+        ):
             raise InputError(f"{where}: needs the keys source, edited and instruction, all text")
+        more = row.get("instructions", [])
+        if not isinstance(more, list) or not all(isinstance(text, str) for text in more):
+            raise InputError(f"{where}: instructions must be a list of texts")
         files = {key: folder / row[key] for key in ("source", "edited")}
         for key, file in files.items():
             if not file.is_file():
                 raise InputError(f"{where}: {key} {row[key]!r} does not exist beside the manifest")
-        asked = tuple(dict.fromkeys([row["instruction"], *row.get("instructions", [])]))
+        asked = tuple(dict.fromkeys([row["instruction"], *more]))
         entries.append(Entry(files["source"], files["edited"], asked, str(row.get("label", ""))))
     if not entries:
         raise InputError(f"{path}: holds no triplet")
@@ -63,7 +71,15 @@ def read_manifest(folder: Path) -> list[Entry]:
 
 
 def draw(
-    folder: Path, seed: int = 0, count: int = 8, *, frames: int = 16, height: int = 256, width: int = 256, fps: int = 12, edits: int = 2,
+    folder: Path,
+    seed: int = 0,
+    count: int = 8,
+    *,
+    frames: int = 16,
+    height: int = 256,
+    width: int = 256,
+    fps: int = 12,
+    edits: int = 2,
     progress: Any = None,
 ) -> Path:
     """Draw ``count`` scenes with ``edits`` edits each into ``folder``; returns the manifest's path.
@@ -94,10 +110,16 @@ def draw(
             else:
                 thing = int(rng.integers(len(scene.things)))
                 colour, shape = (str(rng.choice(list(v))) for v in (phrasings.COLOUR_WORDS, phrasings.SHAPE_WORDS))
-                changed = {"recolour": recolour(scene, thing, colour), "remove": remove(scene, thing), "replace": reshape(scene, thing, shape)}
+                changed = {
+                    "recolour": recolour(scene, thing, colour),
+                    "remove": remove(scene, thing),
+                    "replace": reshape(scene, thing, shape),
+                }
                 edited = render(changed[label]).frames
                 name = f"{scene.things[thing].colour} {scene.things[thing].shape}"
-                asked = [phrasings.draw_instruction(label, rng, thing=name, colour=colour, shape=shape) for _ in range(4)]
+                asked = [
+                    phrasings.draw_instruction(label, rng, thing=name, colour=colour, shape=shape) for _ in range(4)
+                ]
             write_clip(place / f"{label}.mp4", edited, fps, sound=melody(seed + index, frames / fps))
             row = {
                 "source": f"{index:05d}/source.mp4",

@@ -2,10 +2,10 @@
 
     python -m vedit.training.recipes.clip --out runs/clip --tokenizer runs/tokenizer
 
-Two things are learnt together. Pictures and captions attract each other (the contrastive loss of Radford et al. 2021, both directions).
-And instructions, descriptions and edited pictures are drawn to one learnt direction for each operation, while sentences that ask for
-something else are drawn to directions of their own: so the text encoder knows an operation by its many names, and knows when it is
-asked for something that it has never seen.
+Two things are learnt together. Pictures and captions attract each other (the contrastive loss of Radford et al. 2021,
+both directions). And instructions, descriptions and edited pictures are drawn to one learnt direction for each
+operation, while sentences that ask for something else are drawn to directions of their own: so the text encoder knows
+an operation by its many names, and knows when it is asked for something that it has never seen.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from __future__ import annotations
 import argparse
 import json
 from concurrent.futures import ProcessPoolExecutor
+from itertools import pairwise
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -50,12 +52,19 @@ VISION = {
 }
 
 
-def build(vocabulary: int, end: int):  # noqa: ANN201
-    """A fresh ``CLIPModel`` for a vocabulary of that size whose end-of-text token is ``end``."""
+def build(vocabulary: int, end: int) -> Any:
+    """A fresh ``CLIPModel`` for a vocabulary of that size whose end-of-text token is ``end``.
+
+    ``Any``: transformers types what the model returns as a tuple or an output object, whichever was asked for.
+    """
     from transformers import CLIPConfig, CLIPModel
 
     text = {**TEXT, "vocab_size": vocabulary, "bos_token_id": end - 1, "eos_token_id": end, "pad_token_id": end}
-    return CLIPModel(CLIPConfig(text_config=text, vision_config=VISION, projection_dim=128, attn_implementation="sdpa"))
+    options: dict[str, Any] = {
+        "projection_dim": 128,
+        "attn_implementation": "sdpa",
+    }  # the second is not in its signature
+    return CLIPModel(CLIPConfig(text_config=text, vision_config=VISION, **options))
 
 
 # --- pictures -------------------------------------------------------------------------------------------------------
@@ -94,7 +103,7 @@ def draw_pictures(folder: Path, seed: int, count: int, workers: int = 2) -> tupl
         folder.mkdir(parents=True, exist_ok=True)
         np.lib.format.open_memmap(path, "w+", np.uint8, (count, 224, 224, 3)).flush()
         edges = np.linspace(0, count, 41).astype(int)
-        jobs = [(str(path), seed, int(a), int(b)) for a, b in zip(edges, edges[1:], strict=False)]
+        jobs = [(str(path), seed, int(a), int(b)) for a, b in pairwise(edges)]
         with ProcessPoolExecutor(workers) as pool:
             labels = [label for part in pool.map(_chunk, jobs) for label in part]
         labels_path.write_text(json.dumps(labels))
@@ -123,10 +132,19 @@ def full_caption(name: str, scene_caption: str, rng: np.random.Generator) -> str
 
 
 def train(
-    out: Path, tokenizer: Path, data: Path, steps: int, batch: int, rate: float, count: int, seed: int, device: str, resume: bool
+    out: Path,
+    tokenizer: Path,
+    data: Path,
+    steps: int,
+    batch: int,
+    rate: float,
+    count: int,
+    seed: int,
+    device: str,
+    resume: bool,
 ) -> None:
-    """Train and write ``out/clip`` (CLIPModel, bf16) and ``out/known.safetensors`` (one unit direction for each operation)."""
-    identity = dict(recipe="clip", steps=steps, batch=batch, rate=rate, count=count, seed=seed)
+    """Train and write ``out/clip`` (CLIPModel, bf16) and ``out/known.safetensors`` (a unit direction per operation)."""
+    identity = {"recipe": "clip", "steps": steps, "batch": batch, "rate": rate, "count": count, "seed": seed}
     run = Run(out, identity, resume)
     pictures, labels = draw_pictures(data, seed, count)
     words = load_tokenizer(tokenizer)
@@ -199,7 +217,11 @@ def train(
         known = classes >= 0
         named = F.cross_entropy(scores[known], classes[known], label_smoothing=0.02)
         # A foreign sentence may lie at any of the other directions: their summed probability counts.
-        foreign = -(scores[~known].log_softmax(-1)[:, len(names) :].logsumexp(-1)).mean() if (~known).any() else scores.sum() * 0
+        foreign = (
+            -(scores[~known].log_softmax(-1)[:, len(names) :].logsumexp(-1)).mean()
+            if (~known).any()
+            else scores.sum() * 0
+        )
         seen = F.cross_entropy(16.0 * image @ directions.T, done, label_smoothing=0.02)
         loss = contrast + named + 0.25 * foreign + 0.5 * seen
         optimiser.zero_grad(set_to_none=True)
@@ -218,16 +240,19 @@ def train(
 
 
 @torch.no_grad()
-def export(out: Path, holder: nn.ModuleDict, average: Average, words, names: list[str]) -> None:  # noqa: ANN001
+def export(out: Path, holder: nn.ModuleDict, average: Average, words, names: list[str]) -> None:
     """Write the averaged weights, the known directions, and the figures on the phrasings kept for testing."""
     final = nn.ModuleDict({"clip": build(len(words), words.eos_token_id)})
     final.register_parameter("directions", nn.Parameter(torch.zeros(len(names) + OTHERS, 128)))
     average.copy_to(final)
-    model = final["clip"].eval()
+    model = cast(Any, final["clip"]).eval()
     model.to(torch.bfloat16).save_pretrained(out / "clip")
     model.float()
     directions = F.normalize(final.get_parameter("directions"), dim=-1)
-    save_file({"directions": directions[: len(names)].contiguous(), "others": directions[len(names) :].contiguous()}, out / "known.safetensors")
+    save_file(
+        {"directions": directions[: len(names)].contiguous(), "others": directions[len(names) :].contiguous()},
+        out / "known.safetensors",
+    )
     (out / "known.json").write_text(json.dumps(names))
 
     def embed(texts: list[str]) -> Tensor:
@@ -246,7 +271,13 @@ def export(out: Path, holder: nn.ModuleDict, average: Average, words, names: lis
             else:
                 wrong.append((name, text, names[best] if best < len(names) else "other"))
     foreign = embed(list(phrasings.NONSENSE_TEST)) @ directions.T
-    kept = torch.cat([embed([phrasings.fill(t, thing="red ball", colour="blue", shape="star") for t in phrasings.TEST[n]]) @ directions.T for n in names])
+    kept = torch.cat(
+        [
+            embed([phrasings.fill(t, thing="red ball", colour="blue", shape="star") for t in phrasings.TEST[n]])
+            @ directions.T
+            for n in names
+        ]
+    )
 
     def warned(scores: Tensor) -> float:
         return float((scores.argmax(-1) >= len(names)).float().mean())

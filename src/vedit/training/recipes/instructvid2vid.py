@@ -1,15 +1,17 @@
 """InstructVid2Vid: train the inflated, source-conditioned video U-Net on ⟨source, instruction, edited⟩ triplets.
 
-    vedit train-adapter instructvid2vid --data DIR --model nano -o OUT            for anyone's triplets
-    python -m vedit.training.recipes.nano_instruct --out runs/instruct            nano's own: the same loop, fed by the world
+    vedit train-adapter instructvid2vid --data DIR --model nano -o OUT      for anyone's triplets
+    python -m vedit.training.recipes.nano_instruct stills|clips --out DIR   nano's own: the same loop, fed by the world
 
-The network sees the noisy edited latents with the source's latents beside them on the channels and the instruction's last hidden
-states as text. Per step: t from the schedule with an extra share at the terminal level (there the source alone decides, so a model
-with zero terminal SNR answers with the conditional mean: what few-step sampling stands on), noise mixed over frames (PYoCo), condition
-dropout 5/5/5 % (text, source, both: Brooks et al. 2023, section 3.2.1), loss = v- or ε-MSE + λ · inter-frame consistency.
+The network sees the noisy edited latents with the source's latents beside them on the channels and the instruction's
+last hidden states as text. Per step: t from the schedule with an extra share at the terminal level (there the source
+alone decides, so a model with zero terminal SNR answers with the conditional mean: what few-step sampling stands on),
+noise mixed over frames (PYoCo), condition dropout 5/5/5 % (text, source, both: Brooks et al. 2023, section 3.2.1),
+loss = v- or ε-MSE + λ · inter-frame consistency.
 
-The inter-frame consistency loss of the paper is given in words only (methods B), so both readings are here: ``literal`` penalises any
-difference between consecutive clean estimates, ``matched`` their difference to the true one. Both are weighted with ᾱ_t.
+The inter-frame consistency loss of the paper is given in words only (methods B), so both readings are here:
+``literal`` penalises any difference between consecutive clean estimates, ``matched`` their difference to the true one.
+Both are weighted with ᾱ_t.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
@@ -35,7 +37,7 @@ Consistency = Literal["none", "literal", "matched"]
 
 @dataclass(frozen=True)
 class Settings:
-    """Of a training. ``rate``: learning rate of the temporal layers; spatial layers get ``rate * spatial_rate`` (0: frozen)."""
+    """Of a training. ``rate``: of the temporal layers; spatial ones learn at ``rate * spatial_rate`` (0: frozen)."""
 
     steps: int = 2000
     batch: int = 4
@@ -75,8 +77,9 @@ def losses(
     empty: Tensor,
     settings: Settings,
     generator: torch.Generator,
+    channel_weight: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """``(denoising loss, consistency loss)`` of one batch: latents (B, T, C, h, w), text (B, L, D), ``empty`` (L, D)."""
+    """``(denoising loss, consistency loss)`` of a batch: latents (B, T, C, h, w), text (B, L, D), ``empty`` (L, D)."""
     batch, device = len(edited), edited.device
     timestep = torch.randint(0, len(schedule), (batch,), generator=generator)
     terminal = torch.rand(batch, generator=generator) < settings.terminal_share
@@ -90,7 +93,10 @@ def losses(
     source = source * (~no_source)[:, None, None, None, None]
     noisy = schedule.add_noise(edited, noise, timestep)
     output = network(torch.cat([noisy, source], dim=2), timestep.to(device), text).float()
-    denoising = nn.functional.mse_loss(output, schedule.target(edited, noise, timestep))
+    squared = (output - schedule.target(edited, noise, timestep)).square()
+    if channel_weight is not None:
+        squared = squared * channel_weight.to(squared)[:, None, None]
+    denoising = squared.mean()
     level = schedule.alphas_cumprod[timestep]
     clean = schedule.to_clean(output, noisy, timestep) if settings.consistency != "none" else output
     return denoising, consistency_loss(settings.consistency, clean, edited, level)
@@ -107,10 +113,12 @@ def fit(
     resume: bool = False,
     check: Callable[[nn.Module, int], dict[str, float]] | None = None,
     unscale: Callable[[Tensor], Tensor] = lambda latents: latents,
+    channel_weight: Tensor | None = None,
 ) -> Average:
-    """The training loop. Checkpoints in ``out``; returns the averaged weights. ``check`` is called at every checkpoint.
+    """The training loop: checkpoints in ``out``, the averaged weights returned. ``check`` runs at checkpoints.
 
-    ``unscale``: from scaled latents to what the network is shown of the source (InstructPix2Pix: the autoencoder's own).
+    ``unscale``: from scaled latents to what the network is shown of the source (InstructPix2Pix: as the codec has it).
+    ``channel_weight`` (C,): weights of the latent channels in the denoising loss, of mean one; None: all alike.
     """
     run = Run(out, {"recipe": "instructvid2vid", **asdict(settings), "pairs": len(latents.pairs)}, resume)
     network.to(device).train()
@@ -123,7 +131,9 @@ def fit(
                 p.requires_grad_(False)
     else:
         groups = [{"params": list(network.parameters()), "scale": 1.0}]
-    optimiser = torch.optim.AdamW(groups, lr=settings.rate, betas=(0.9, 0.99), weight_decay=settings.weight_decay)
+    optimiser = torch.optim.AdamW(
+        groups, lr=settings.rate, betas=(0.9, 0.99), weight_decay=settings.weight_decay, fused=True
+    )
     average = Average(network, settings.average)
     run.restore(network, optimiser, average)
     empty = torch.from_numpy(latents.texts[0].astype("float32")).to(device)
@@ -144,7 +154,15 @@ def fit(
         source = unscale(source)
         with torch.autocast(device, torch.bfloat16):
             denoising, consistency = losses(
-                network, schedule, source, edited, text, empty, settings, torch_rng(settings.seed, step, 12)
+                network,
+                schedule,
+                source,
+                edited,
+                text,
+                empty,
+                settings,
+                torch_rng(settings.seed, step, 12),
+                channel_weight,
             )
         loss = denoising + settings.consistency_weight * consistency
         optimiser.zero_grad(set_to_none=True)
@@ -178,7 +196,8 @@ def encoders(vae: Path, clip: Path, tokenizer: Path, device: str) -> tuple[Encod
     from vedit import weights
     from vedit.nets.text import TextEncoder
 
-    codec = weights.load_vae(vae, torch.bfloat16).to(device, memory_format=torch.channels_last)
+    # Any: torch's signatures of Module.to leave out memory_format together with a device.
+    codec = cast(Any, weights.load_vae(vae, torch.bfloat16)).to(device, memory_format=torch.channels_last)
 
     @torch.no_grad()
     def encode(pictures: Tensor) -> Tensor:
@@ -197,7 +216,7 @@ def encoders(vae: Path, clip: Path, tokenizer: Path, device: str) -> tuple[Encod
 
 
 def folder_triplets(data: Path, frames: int, size: int) -> list[Triplet]:
-    """The clips of a triplet folder, cut into runs of ``frames`` frames at ``size`` × ``size`` (short side scaled, centre kept).
+    """The clips of a triplet folder in runs of ``frames`` at ``size`` × ``size`` (short side scaled, centre kept).
 
     Raises ``InputError`` when a source and its edit differ in size or length, or a clip is shorter than ``frames``.
     """
@@ -210,14 +229,25 @@ def folder_triplets(data: Path, frames: int, size: int) -> list[Triplet]:
             cache[entry.source] = _read_square(entry.source, size)
         source, edited = cache[entry.source], _read_square(entry.edited, size)
         if len(source) != len(edited):
-            raise InputError(f"{entry.edited}: has {len(edited)} frames, its source {entry.source.name} has {len(source)}; they must match")
+            raise InputError(
+                f"{entry.edited}: has {len(edited)} frames, its source {entry.source.name} has {len(source)}; "
+                "they must match"
+            )
         if len(source) < frames:
-            raise InputError(f"{entry.source}: has {len(source)} frames, training needs {frames}; use longer clips or --frames {len(source)}")
+            raise InputError(
+                f"{entry.source}: has {len(source)} frames, training needs {frames}; "
+                f"use longer clips or --frames {len(source)}"
+            )
         groups.setdefault(entry.source, []).append((edited, entry.instructions, entry.label))
     made = []
     for source, edits in groups.items():
         for at in range(0, len(cache[source]) - frames + 1, frames):
-            made.append(Triplet(cache[source][at : at + frames], tuple((e[at : at + frames], asked, label) for e, asked, label in edits)))
+            made.append(
+                Triplet(
+                    cache[source][at : at + frames],
+                    tuple((e[at : at + frames], asked, label) for e, asked, label in edits),
+                )
+            )
     return made
 
 
@@ -233,7 +263,9 @@ def _read_square(path: Path, size: int) -> np.ndarray:
         picture = source.rgb()
         height, width = picture.shape[:2]
         scale = size / min(height, width)
-        resized = cv2.resize(picture, (max(size, round(width * scale)), max(size, round(height * scale))), interpolation=cv2.INTER_AREA)
+        resized = cv2.resize(
+            picture, (max(size, round(width * scale)), max(size, round(height * scale))), interpolation=cv2.INTER_AREA
+        )
         y, x = (resized.shape[0] - size) // 2, (resized.shape[1] - size) // 2
         frames.append(resized[y : y + size, x : x + size])
     return np.stack(frames).astype(np.float32) / 255
@@ -268,27 +300,32 @@ def train(
     torch.set_num_threads(threads)
     out = Path(output)
     bundle = weights.open_bundle(model, "instruct")
-    network = weights.load_unet(bundle.components["unet"])
+    parts = bundle.components
+    codec = weights.load_vae(parts["vae"])
+    network = weights.load_unet(parts["unet"], in_channels=2 * codec.channels)
     if frames > network.max_frames:
         raise UsageError(f"--frames {frames}: {model} takes at most {network.max_frames} frames")
-    schedule = weights.load_schedule(bundle.components["scheduler"])
+    schedule = weights.load_schedule(parts["scheduler"])
     triplets = folder_triplets(Path(data), frames, size)
-    parts = bundle.components
     encode, embed = encoders(parts["vae"], parts["clip"], parts["tokenizer"], device)
-    codec = weights.load_vae(parts["vae"])
     count = sum(len(t.edits) for t in triplets)
     log(f"{len(triplets)} source clips, {count} edits of {frames} frames at {size} pixels")
     latents = encode_triplets(out / "training" / "latents", triplets, encode, embed, len(triplets), count)
-    settings = Settings(steps=steps, batch=min(batch, count), frames=frames, rate=learning_rate, seed=seed, save_every=min(250, steps))
-    average = fit(out / "training", network, schedule, latents, settings, device=device, resume=resume, unscale=codec.unscale)
+    settings = Settings(
+        steps=steps, batch=min(batch, count), frames=frames, rate=learning_rate, seed=seed, save_every=min(250, steps)
+    )
+    average = fit(
+        out / "training", network, schedule, latents, settings, device=device, resume=resume, unscale=codec.unscale
+    )
     for file in sorted(bundle.path.rglob("*")):
-        if file.is_file() and "training" not in file.parts:
+        kept = file.suffix in {".json", ".txt", ".safetensors", ".md"} and parts["unet"] not in file.parents
+        if file.is_file() and kept and out.resolve() not in file.resolve().parents:
             target = out / file.relative_to(bundle.path)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, target)
     trained = averaged(network, average)
     assert isinstance(trained, VideoUNet)
     written = {"auto": torch.bfloat16, "bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}[dtype]
-    trained.save(out / bundle.components["unet"].relative_to(bundle.path), written)
+    trained.save(out / parts["unet"].relative_to(bundle.path), written)
     weights.write_manifest(out)
     return out

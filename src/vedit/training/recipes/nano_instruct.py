@@ -1,9 +1,10 @@
 """nano's instruct model: stills first, then clips, all drawn by the world.
 
-    python -m vedit.training.recipes.nano_instruct stills --vae runs/vae/vae --clip runs/clip/clip --tokenizer runs/tokenizer --out runs/stills
-    python -m vedit.training.recipes.nano_instruct clips  ... --start runs/stills/unet2d --out runs/clips
+    python -m vedit.training.recipes.nano_instruct stills --out runs/stills
+    python -m vedit.training.recipes.nano_instruct clips --start runs/stills/unet --out runs/clips
 
-Stills train a plain ``UNet2DConditionModel`` (2 × 16 input channels, v-prediction, zero terminal SNR); clips inflate it and train the
+(``--vae``, ``--clip`` and ``--tokenizer`` say where the other parts are, if not in ``runs``.) Stills train a plain
+``UNet2DConditionModel`` (2 × 16 input channels, v-prediction, zero terminal SNR); clips inflate it and train the
 temporal layers with the spatial ones at a lower rate. Both run :func:`vedit.training.recipes.instructvid2vid.fit`.
 """
 
@@ -13,7 +14,7 @@ import argparse
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -25,6 +26,9 @@ from vedit.training.recipes.instructvid2vid import Settings, averaged, encoders,
 from vedit.training.stills import draw_stills
 from vedit.world import operations, phrasings
 from vedit.world.scene import draw_scene, recolour, remove, render, reshape
+
+if TYPE_CHECKING:
+    from diffusers import UNet2DConditionModel
 
 CROP = 128  # pixels of a 256-pixel-high frame
 SCHEDULER = {
@@ -65,8 +69,10 @@ def _crop(clip: np.ndarray, y: int, x: int) -> np.ndarray:
     return clip[:, y : y + CROP, x : x + CROP]
 
 
-def object_edit(seed: int, height: int, frames: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, tuple[str, ...], str, tuple[int, int]] | None:
-    """A world scene and the same scene with one thing changed: ``(before, after, instructions, label, (y, x) of the crop)``."""
+def object_edit(
+    seed: int, height: int, frames: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, tuple[str, ...], str, tuple[int, int]] | None:
+    """A scene, and it with one thing changed: ``(before, after, instructions, label, (y, x) of the crop)``."""
     scene = draw_scene(seed, height, height, frames=frames)
     if not scene.things:
         return None
@@ -75,7 +81,11 @@ def object_edit(seed: int, height: int, frames: int, rng: np.random.Generator) -
     kind = list(phrasings.OBJECT_EDITS)[rng.integers(len(phrasings.OBJECT_EDITS))]
     colour = str(rng.choice([c for c in phrasings.COLOUR_WORDS if c != thing.colour]))
     shape = str(rng.choice([s for s in phrasings.SHAPE_WORDS if s != thing.shape]))
-    after = {"recolour": lambda: recolour(scene, index, colour), "remove": lambda: remove(scene, index), "replace": lambda: reshape(scene, index, shape)}[kind]()
+    after = {
+        "recolour": lambda: recolour(scene, index, colour),
+        "remove": lambda: remove(scene, index),
+        "replace": lambda: reshape(scene, index, shape),
+    }[kind]()
     named = f"{thing.colour} {thing.shape}" if rng.random() < 0.6 else thing.shape
     asked = tuple(phrasings.draw_instruction(kind, rng, thing=named, colour=colour, shape=shape) for _ in range(3))
     drawn = render(scene)
@@ -87,7 +97,18 @@ def object_edit(seed: int, height: int, frames: int, rng: np.random.Generator) -
 def still_triplets(stills: np.ndarray, seed: int, sources: int, each: int) -> Iterator[Triplet]:
     """Crops of stills with ``each`` operations done to each; now and then an object edit of the whole scene."""
     banks = {name: instructions(name) for name in NAMES}
-    weights = np.array([0.5 if name == "nothing" else 0.6 if name.startswith("tint-") else 1.5 if operations.OPERATIONS[name].family == "weather" else 1.0 for name in NAMES])
+    weights = np.array(
+        [
+            0.5
+            if name == "nothing"
+            else 0.6
+            if name.startswith("tint-")
+            else 1.5
+            if operations.OPERATIONS[name].family == "weather"
+            else 1.0
+            for name in NAMES
+        ]
+    )
     weights /= weights.sum()
     for index in range(sources):
         rng = np.random.default_rng([seed, 60, index])
@@ -112,7 +133,9 @@ def still_triplets(stills: np.ndarray, seed: int, sources: int, each: int) -> It
 def clip_triplets(seed: int, clips: int, crops: int, each: int, frames: int) -> Iterator[Triplet]:
     """Crops of moving scenes; weather is chosen more often, since its motion is only learnt here."""
     banks = {name: instructions(name) for name in NAMES}
-    weights = np.array([0.4 if name.startswith("tint-") else 3.0 if operations.OPERATIONS[name].stochastic else 1.0 for name in NAMES])
+    weights = np.array(
+        [0.4 if name.startswith("tint-") else 3.0 if operations.OPERATIONS[name].stochastic else 1.0 for name in NAMES]
+    )
     weights /= weights.sum()
     for index in range(clips):
         rng = np.random.default_rng([seed, 61, index])
@@ -127,7 +150,9 @@ def clip_triplets(seed: int, clips: int, crops: int, each: int, frames: int) -> 
             yield Triplet(crop, _edits(crop, chosen, banks, rng))
 
 
-def _edits(crop: np.ndarray, names: list[str], banks: dict[str, tuple[str, ...]], rng: np.random.Generator) -> tuple[tuple[np.ndarray, tuple[str, ...], str], ...]:
+def _edits(
+    crop: np.ndarray, names: list[str], banks: dict[str, tuple[str, ...]], rng: np.random.Generator
+) -> tuple[tuple[np.ndarray, tuple[str, ...], str], ...]:
     made = []
     for name in names:
         seed, start = int(rng.integers(2**31)), int(rng.integers(1000))
@@ -151,7 +176,28 @@ class OneFrame(nn.Module):
         return output.unflatten(0, (batch, frames))
 
 
-def checker(held: Latents, schedule: Schedule, count: int = 96):  # noqa: ANN201
+@torch.no_grad()
+def channel_weight(vae: Path, stills: np.ndarray) -> Tensor:
+    """How much of a picture's error an error in each latent channel makes, (C,), mean one, halfway to equal.
+
+    The root of the measured share: the full share would starve the channels of fine structure.
+    """
+    from vedit import weights
+
+    codec = weights.load_vae(vae)
+    latents = codec.encode(torch.from_numpy(stills[:8].astype(np.float32) / 127.5 - 1).permute(0, 3, 1, 2))
+    plain = codec.decode(latents)
+    generator = torch.Generator().manual_seed(0)
+    gains = []
+    for channel in range(codec.channels):
+        moved = latents.clone()
+        moved[:, channel] += 0.2 * torch.randn(moved[:, channel].shape, generator=generator)
+        gains.append((codec.decode(moved) - plain).square().mean())
+    share = torch.stack(gains).sqrt()
+    return share / share.mean()
+
+
+def checker(held: Latents, schedule: Schedule, count: int = 96):
     """A check on triplets kept out of training: MSE of the terminal-step estimate and of six DDIM steps, per family."""
     from vedit.diffusion.sampling import ddim
 
@@ -159,8 +205,13 @@ def checker(held: Latents, schedule: Schedule, count: int = 96):  # noqa: ANN201
     picked = rng.choice(len(held.pairs), size=min(count, len(held.pairs)), replace=False)
     source = torch.from_numpy(np.stack([held.source[held.pairs[i][0]] for i in picked]).astype(np.float32))
     edited = torch.from_numpy(np.stack([held.edited[i] for i in picked]).astype(np.float32))
-    text = torch.from_numpy(np.stack([held.texts[held.pairs[i][1] + 3 % held.pairs[i][2]] for i in picked]).astype(np.float32))
-    families = [operations.OPERATIONS[held.pairs[i][3]].family if held.pairs[i][3] in operations.OPERATIONS else "object" for i in picked]
+    text = torch.from_numpy(
+        np.stack([held.texts[held.pairs[i][1] + 3 % held.pairs[i][2]] for i in picked]).astype(np.float32)
+    )
+    families = [
+        operations.OPERATIONS[held.pairs[i][3]].family if held.pairs[i][3] in operations.OPERATIONS else "object"
+        for i in picked
+    ]
 
     @torch.no_grad()
     def check(network: nn.Module, step: int) -> dict[str, float]:
@@ -182,6 +233,18 @@ def checker(held: Latents, schedule: Schedule, count: int = 96):  # noqa: ANN201
     return check
 
 
+def spatial_part(folder: Path) -> UNet2DConditionModel:
+    """The 2D U-Net inside a saved video network, whatever temporal layers it has."""
+    from diffusers import UNet2DConditionModel
+
+    from vedit.nets.video_unet import VideoUNet
+
+    state = VideoUNet.load(folder).unet.state_dict()
+    unet = UNet2DConditionModel(**SPATIAL)
+    unet.load_state_dict({name: value for name, value in state.items() if "motion_modules" not in name})
+    return unet
+
+
 def main() -> None:
     """Command line of the recipe."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -191,7 +254,7 @@ def main() -> None:
     parser.add_argument("--vae", type=Path, default=Path("runs/vae/vae"))
     parser.add_argument("--clip", type=Path, default=Path("runs/clip/clip"))
     parser.add_argument("--tokenizer", type=Path, default=Path("runs/tokenizer"))
-    parser.add_argument("--start", type=Path, help="2D U-Net folder that the clips stage inflates")
+    parser.add_argument("--start", type=Path, help="video network to go on from: its spatial part")
     parser.add_argument("--steps", type=int)
     parser.add_argument("--batch", type=int)
     parser.add_argument("--rate", type=float)
@@ -209,10 +272,14 @@ def main() -> None:
     def stills_cache(seed: int, sources: int, name: str) -> Latents:
         count = max(400, sources // 2)
         stills = draw_stills(args.data / f"stills-{seed}-{count}.npy", seed, count)
-        return encode_triplets(args.data / name, still_triplets(stills, seed, sources, 3), encode, embed, sources, sources * 3)
+        return encode_triplets(
+            args.data / name, still_triplets(stills, seed, sources, 3), encode, embed, sources, sources * 3
+        )
 
     def clips_cache(seed: int, clips: int, name: str) -> Latents:
-        return encode_triplets(args.data / name, clip_triplets(seed, clips, 2, 2, 8), encode, embed, clips * 2, clips * 4)
+        return encode_triplets(
+            args.data / name, clip_triplets(seed, clips, 2, 2, 8), encode, embed, clips * 2, clips * 4
+        )
 
     if args.stage == "cache-stills":
         stills_cache(args.seed, args.sources, f"latents-stills-{args.seed}-{args.sources}")
@@ -225,17 +292,40 @@ def main() -> None:
 
     from diffusers import UNet2DConditionModel
 
+    from vedit.nets.video_unet import Temporal, inflate
+
+    gains = channel_weight(args.vae, np.load(next(args.data.glob("stills-99-*.npy")), mmap_mode="r"))
+    print("channel weights", [round(float(g), 2) for g in gains], flush=True)
     if args.stage == "stills":
         latents = stills_cache(args.seed, args.sources, f"latents-stills-{args.seed}-{args.sources}")
         check = checker(stills_cache(99, 200, "latents-stills-held"), schedule)
-        settings = Settings(steps=args.steps or 10000, batch=args.batch or 24, frames=1, rate=args.rate or 1e-3, consistency="none", seed=args.seed)
+        settings = Settings(
+            steps=args.steps or 10000,
+            batch=args.batch or 24,
+            frames=1,
+            rate=args.rate or 1e-3,
+            consistency="none",
+            seed=args.seed,
+        )
         torch.manual_seed(args.seed)
-        network = OneFrame(UNet2DConditionModel(**SPATIAL) if args.start is None else UNet2DConditionModel.from_pretrained(args.start))
-        average = fit(args.out, network, schedule, latents, settings, device=args.device, resume=args.resume, check=check)
-        averaged(network, average).unet.save_pretrained(args.out / "unet2d")  # type: ignore[union-attr]
+        network = OneFrame(UNet2DConditionModel(**SPATIAL) if args.start is None else spatial_part(args.start))
+        average = fit(
+            args.out,
+            network,
+            schedule,
+            latents,
+            settings,
+            device=args.device,
+            resume=args.resume,
+            check=check,
+            channel_weight=gains,
+        )
+        final = averaged(network, average)
+        assert isinstance(final, OneFrame)
+        # Without temporal layers: what edits every frame alike. The clips stage puts them in.
+        spatial = cast(UNet2DConditionModel, final.unet)
+        inflate(spatial, Temporal(motion_layers=0, convolution_layers=0)).save(args.out / "unet", torch.bfloat16)
         return
-
-    from vedit.nets.video_unet import Temporal, inflate
 
     latents = clips_cache(args.seed, args.clips, f"latents-clips-{args.seed}-{args.clips}")
     check = checker(clips_cache(99, 40, "latents-clips-held"), schedule, 32)
@@ -248,9 +338,21 @@ def main() -> None:
         seed=args.seed,
     )
     torch.manual_seed(args.seed)
-    unet2d = UNet2DConditionModel.from_pretrained(args.start)
-    network = inflate(unet2d, Temporal(motion_layers=1, motion_heads=4, double_attention=False, convolution_layers=1))
-    average = fit(args.out, network, schedule, latents, settings, device=args.device, resume=args.resume, check=check)
+    network = inflate(
+        spatial_part(args.start),
+        Temporal(motion_layers=1, motion_heads=4, double_attention=False, convolution_layers=1),
+    )
+    average = fit(
+        args.out,
+        network,
+        schedule,
+        latents,
+        settings,
+        device=args.device,
+        resume=args.resume,
+        check=check,
+        channel_weight=gains,
+    )
     averaged(network, average).save(args.out / "unet", torch.bfloat16)  # type: ignore[operator]
 
 

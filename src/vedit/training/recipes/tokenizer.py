@@ -1,6 +1,6 @@
 """Make nano's tokenizer: a byte-pair vocabulary in CLIP's format, learnt on captions and instructions of the world.
 
-    python -m vedit.training.recipes.tokenizer --out runs/tokenizer
+python -m vedit.training.recipes.tokenizer --out runs/tokenizer
 """
 
 from __future__ import annotations
@@ -43,7 +43,10 @@ def make(out: Path, size: int, count: int, seed: int) -> None:
     from tokenizers import Regex
 
     bpe.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Split(Regex(split), "removed", invert=True), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
+        [
+            pre_tokenizers.Split(Regex(split), "removed", invert=True),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
     )
     bpe.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
@@ -76,7 +79,7 @@ def make(out: Path, size: int, count: int, seed: int) -> None:
     (out / "tokenizer_config.json").write_text(json.dumps(config, indent=2) + "\n")
 
 
-def load(folder: Path):  # noqa: ANN201 - transformers' class, imported late
+def load(folder: Path):
     """The tokenizer as transformers' ``CLIPTokenizer``."""
     from transformers import CLIPTokenizer
 

@@ -2,16 +2,16 @@
 
     python -m vedit.training.recipes.vae --out runs/vae
 
-It starts as the principal components of 8×8 patches (whitened, so every latent channel has unit variance) and learns what a linear
-codec cannot do. The decoder sees the latents with noise, so that an error of the diffusion model costs about the same in every channel,
-and the latents are held to zero mean and unit variance.
+It starts as the principal components of 8×8 patches (whitened, so every latent channel has unit variance) and learns
+what a linear codec cannot do. The decoder sees the latents with noise, so that an error of the diffusion model costs
+about the same in every channel, and the latents are held to zero mean and unit variance.
 """
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -22,7 +22,14 @@ from vedit.nets.patch_autoencoder import PatchAutoencoder
 from vedit.training.common import Average, Means, Run, prefetch, step_rng, torch_rng, warm_cosine
 from vedit.training.stills import draw_stills
 
-CONFIG: dict[str, Any] = {"latent_channels": 16, "patch_size": 8, "encoder_width": 128, "encoder_layers": 2, "decoder_width": 192, "decoder_layers": 4}
+CONFIG: dict[str, Any] = {
+    "latent_channels": 16,
+    "patch_size": 8,
+    "encoder_width": 128,
+    "encoder_layers": 2,
+    "decoder_width": 192,
+    "decoder_layers": 4,
+}
 
 
 def principal_components(crops: Tensor, channels: int) -> tuple[Tensor, Tensor]:
@@ -61,15 +68,38 @@ def change(crop: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return (1 - mixed if rng.random() < 0.2 else mixed).astype(np.float32)
 
 
-def train(out: Path, data: Path, steps: int, batch: int, size: int, rate: float, noise: float, count: int, seed: int, device: str, resume: bool) -> None:
+def train(
+    out: Path,
+    data: Path,
+    steps: int,
+    batch: int,
+    size: int,
+    rate: float,
+    noise: float,
+    count: int,
+    seed: int,
+    device: str,
+    resume: bool,
+) -> None:
     """Train and write ``out/vae`` (bf16 weights, fp32 for the linear codec's own precision is not needed)."""
-    identity = dict(recipe="vae", steps=steps, batch=batch, size=size, rate=rate, noise=noise, count=count, seed=seed)
+    identity = {
+        "recipe": "vae",
+        "steps": steps,
+        "batch": batch,
+        "size": size,
+        "rate": rate,
+        "noise": noise,
+        "count": count,
+        "seed": seed,
+    }
     run = Run(out, identity, resume)
     stills = draw_stills(data / f"stills-{seed}-{count}.npy", seed, count)
     torch.manual_seed(seed)
     vae = PatchAutoencoder(**CONFIG)
-    vae.start_from_components(*principal_components(crops(stills, seed, 1_000_000, 400, size), CONFIG["latent_channels"]))
-    vae.to(device)
+    vae.start_from_components(
+        *principal_components(crops(stills, seed, 1_000_000, 400, size), CONFIG["latent_channels"])
+    )
+    cast(Any, vae).to(device)  # diffusers' wrapper of Module.to loses its signature
     optimiser = torch.optim.AdamW(vae.parameters(), lr=rate, betas=(0.9, 0.99), weight_decay=1e-4)
     average = Average(vae, 0.998)
     run.restore(vae, optimiser, average)
@@ -99,7 +129,7 @@ def train(out: Path, data: Path, steps: int, batch: int, size: int, rate: float,
             run.save(step + 1, vae, optimiser, average)
             final = PatchAutoencoder(**CONFIG)
             average.copy_to(final)
-            final.to(torch.bfloat16).save_pretrained(out / "vae")
+            cast(Any, final).to(torch.bfloat16).save_pretrained(out / "vae")
 
 
 def main() -> None:
@@ -111,7 +141,9 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--size", type=int, default=128, help="crop, pixels")
     parser.add_argument("--rate", type=float, default=1e-3, help="learning rate")
-    parser.add_argument("--noise", type=float, default=0.08, help="standard deviation of the noise that the decoder sees")
+    parser.add_argument(
+        "--noise", type=float, default=0.08, help="standard deviation of the noise that the decoder sees"
+    )
     parser.add_argument("--count", type=int, default=5000, help="stills")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--device", default="cpu")
