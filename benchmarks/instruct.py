@@ -93,7 +93,7 @@ def to_tensor(frames: np.ndarray) -> torch.Tensor:
 
 
 def to_array(frames: torch.Tensor) -> np.ndarray:
-    return ((frames.float().clamp(-1, 1) + 1) / 2).permute(0, 2, 3, 1).cpu().numpy()
+    return ((frames.detach().float().clamp(-1, 1) + 1) / 2).permute(0, 2, 3, 1).cpu().numpy()
 
 
 def main() -> None:

@@ -9,6 +9,12 @@ import time
 import pytest
 
 
+def _as_on_a_terminal() -> None:
+    """A run in the background or under nohup hands down ignored signals; these tests are about a person's terminal."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 @pytest.fixture
 def begun(start, make_clip, tmp_path, tmp_path_factory):
     """Start an edit of a clip in ``tmp_path`` and wait until the method is at work."""
@@ -16,6 +22,7 @@ def begun(start, make_clip, tmp_path, tmp_path_factory):
 
     def run(*options, frames=60, **more) -> subprocess.Popen[str]:
         clip = make_clip(tmp_path / "in.mp4", frames)
+        more.setdefault("preexec_fn", _as_on_a_terminal)
         process = start("instruct", clip, "invert", *options, sign=sign, **more)
         deadline = time.monotonic() + 100
         while not sign.exists():
@@ -56,6 +63,7 @@ def test_a_second_signal_leaves_at_once(begun, tmp_path):
 
 def test_nohup_is_respected(begun, tmp_path):
     def ignore() -> None:
+        _as_on_a_terminal()
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
     process = begun(frames=20, act="slow", preexec_fn=ignore)

@@ -11,7 +11,7 @@ PIXELS_AT_ONCE = 8 * 256 * 256
 
 
 class Codec(nn.Module):
-    """``PatchAutoencoder``, or diffusers' ``AutoencoderTiny`` or ``AutoencoderKL``, over the frames of a clip, some at a time.
+    """``PatchAutoencoder``, diffusers' ``AutoencoderTiny`` or ``AutoencoderKL`` over the frames of a clip.
 
     Deterministic: the mode of the posterior, where there is one. Latents are scaled to about unit variance, as the
     diffusion network wants them.
