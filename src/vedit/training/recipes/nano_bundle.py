@@ -18,7 +18,7 @@ from vedit.world import operations
 
 #: Defaults of the instruct model, chosen with ``benchmarks/instruct.py``.
 PRESET = {
-    "steps": 6,
+    "steps": 1,
     "solver": "ddim",
     "guidance": 1.0,
     "video_guidance": 1.0,
