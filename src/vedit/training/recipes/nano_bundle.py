@@ -24,7 +24,7 @@ PRESET = {
     "video_guidance": 1.0,
     "frames": 16,
     "overlap": 0,
-    "noise_share": 0.5,
+    "noise_share": 1.0,
     "size": 256,
     "multiple": 8,
 }
