@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from vedit.video.info import ClipInfo
     from vedit.weights import Bundle
 
-# Measured with nano on two cores: an evaluation of a 100 MB U-Net costs about so much per megapixel of its window.
+# Rough guesses, not yet calibrated on nano: seconds of a 100 MB U-Net for each megapixel of its window, two cores.
 SECONDS_PER_MEGAPIXEL = 0.9
 FASTER = {"cuda": 150.0, "mps": 8.0, "cpu": 1.0}
 CODEC_SECONDS_PER_MEGAPIXEL = 0.35
