@@ -25,6 +25,7 @@ import av.codec.context
 import av.container
 import av.error
 import av.stream
+import cv2
 import numpy as np
 
 from vedit.errors import UsageError, VeditError
@@ -55,6 +56,7 @@ _CODECS: dict[str, tuple[int | None, str | None, int]] = {  # default crf, defau
     "libsvtav1": (24, "8", 63),
     "ffv1": (None, None, 0),
 }
+_AVX_512F = 13  # OpenCV's number of the instruction set; its Python module has no name for it
 _X26_PRESETS = (
     "ultrafast",
     "superfast",
@@ -189,6 +191,10 @@ def _codec_options(codec: str, encoder: EncoderOptions, muxer: str, variable: bo
         options |= {"level": "3", "slices": "4", "slicecrc": "1"}
     elif preset is not None:
         options["preset"] = preset
+    if codec == "libx264" and cv2.checkHardwareSupport(_AVX_512F):
+        # x264's AVX-512 macroblock tree reads more than it should: the same frames give other bytes from run to run.
+        # Every instruction set is meant to give the same bytes, so this one is left out.
+        options["x264-params"] = "asm=avx2"
     if codec == "libx265":
         options["x265-params"] = "log-level=error:info=0"
     if muxer == "avi" or (muxer in ("mp4", "mov") and variable):
@@ -319,6 +325,8 @@ class Writer:
                 container_options["movflags"] = "use_metadata_tags"
         if plan.format == "mpegts":
             container_options["mpegts_copyts"] = "1"
+        if plan.codec == "libsvtav1":
+            os.environ.setdefault("SVT_LOG", "1")  # errors alone: its banner would fill the terminal
         self._container = av.open(self._file, "w", format=plan.format, container_options=container_options)
         self._container.flags |= av.container.Flags.bitexact.value
         source = open_input(info.path)

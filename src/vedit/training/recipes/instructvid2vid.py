@@ -37,7 +37,11 @@ Consistency = Literal["none", "literal", "matched"]
 
 @dataclass(frozen=True)
 class Settings:
-    """Of a training. ``rate``: of the temporal layers; spatial ones learn at ``rate * spatial_rate`` (0: frozen)."""
+    """Of a training. ``rate``: of the temporal layers; spatial ones learn at ``rate * spatial_rate`` (0: frozen).
+
+    ``one_frame_share`` of the steps see single frames (``still_batch`` stills, where :func:`fit` is given any), and
+    ``half_share`` of them twice as many clips of half the length, so that short windows are in distribution too.
+    """
 
     steps: int = 2000
     batch: int = 4
@@ -47,6 +51,8 @@ class Settings:
     weight_decay: float = 0.01
     terminal_share: float = 0.2
     one_frame_share: float = 0.3
+    half_share: float = 0.0
+    still_batch: int = 16
     noise_share: float = 0.5
     drop_text: float = 0.05
     drop_source: float = 0.05
@@ -114,11 +120,13 @@ def fit(
     check: Callable[[nn.Module, int], dict[str, float]] | None = None,
     unscale: Callable[[Tensor], Tensor] = lambda latents: latents,
     channel_weight: Tensor | None = None,
+    stills: Latents | None = None,
 ) -> Average:
     """The training loop: checkpoints in ``out``, the averaged weights returned. ``check`` runs at checkpoints.
 
     ``unscale``: from scaled latents to what the network is shown of the source (InstructPix2Pix: as the codec has it).
     ``channel_weight`` (C,): weights of the latent channels in the denoising loss, of mean one; None: all alike.
+    ``stills``: triplets of one frame, taken where a step sees single frames; None: frames of the clips.
     """
     run = Run(out, {"recipe": "instructvid2vid", **asdict(settings), "pairs": len(latents.pairs)}, resume)
     network.to(device).train()
@@ -140,11 +148,15 @@ def fit(
 
     def make(step: int) -> tuple[Tensor, Tensor, Tensor]:
         rng = step_rng(settings.seed, step, 11)
-        source, edited, text = latents.batch(rng, settings.batch)
-        if source.shape[1] > 1 and rng.random() < settings.one_frame_share:
-            at = int(rng.integers(source.shape[1]))
-            source, edited = source[:, at : at + 1], edited[:, at : at + 1]
-        return source, edited, text
+        kind = rng.random()
+        if kind < settings.one_frame_share and stills is not None:
+            return stills.batch(rng, settings.still_batch)
+        halved = kind >= settings.one_frame_share and kind < settings.one_frame_share + settings.half_share
+        source, edited, text = latents.batch(rng, settings.batch * (2 if halved else 1))
+        whole = source.shape[1]
+        length = 1 if kind < settings.one_frame_share else whole // 2 if halved else whole
+        at = int(rng.integers(whole - length + 1))
+        return source[:, at : at + length], edited[:, at : at + length], text
 
     means = Means()
     for step, tensors in prefetch(make, range(run.first_step, settings.steps)):

@@ -25,12 +25,13 @@ from vedit.training.latents import Latents, Triplet, encode_triplets
 from vedit.training.recipes.instructvid2vid import Settings, averaged, encoders, fit
 from vedit.training.stills import draw_stills
 from vedit.world import operations, phrasings
-from vedit.world.scene import draw_scene, recolour, remove, render, reshape
+from vedit.world.scene import Scene, draw_scene, recolour, remove, render, reshape
 
 if TYPE_CHECKING:
     from diffusers import UNet2DConditionModel
 
 CROP = 128  # pixels of a 256-pixel-high frame
+FRAMES = 16  # of a clip: as many as a window has
 SCHEDULER = {
     "_class_name": "DDIMScheduler",
     "num_train_timesteps": 1000,
@@ -70,10 +71,9 @@ def _crop(clip: np.ndarray, y: int, x: int) -> np.ndarray:
 
 
 def object_edit(
-    seed: int, height: int, frames: int, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray, tuple[str, ...], str, tuple[int, int]] | None:
-    """A scene, and it with one thing changed: ``(before, after, instructions, label, (y, x) of the crop)``."""
-    scene = draw_scene(seed, height, height, frames=frames)
+    scene: Scene, rng: np.random.Generator
+) -> tuple[np.ndarray, tuple[str, ...], str, tuple[int, int]] | None:
+    """One thing of the scene changed: ``(frames after, instructions, label, (y, x) of a crop that shows it)``."""
     if not scene.things:
         return None
     index = int(rng.integers(len(scene.things)))
@@ -88,10 +88,12 @@ def object_edit(
     }[kind]()
     named = f"{thing.colour} {thing.shape}" if rng.random() < 0.6 else thing.shape
     asked = tuple(phrasings.draw_instruction(kind, rng, thing=named, colour=colour, shape=shape) for _ in range(3))
-    drawn = render(scene)
-    x, y = drawn.tracks[frames // 2, index]
-    corner = [int(np.clip(round((v - CROP / 2 + rng.uniform(-24, 24)) / 8) * 8, 0, height - CROP)) for v in (y, x)]
-    return drawn.frames, render(after).frames, asked, kind, (corner[0], corner[1])
+    drawn = render(after)
+    x, y = drawn.tracks[scene.frames // 2, index]
+    corner = [
+        int(np.clip(round((v - CROP / 2 + rng.uniform(-24, 24)) / 8) * 8, 0, scene.height - CROP)) for v in (y, x)
+    ]
+    return drawn.frames, asked, kind, (corner[0], corner[1])
 
 
 def still_triplets(stills: np.ndarray, seed: int, sources: int, each: int) -> Iterator[Triplet]:
@@ -113,13 +115,13 @@ def still_triplets(stills: np.ndarray, seed: int, sources: int, each: int) -> It
     for index in range(sources):
         rng = np.random.default_rng([seed, 60, index])
         if rng.random() < 0.08:
-            made = object_edit(seed * 1_000_000 + 700_000 + index, 256, 1, rng)
+            scene = draw_scene(seed * 1_000_000 + 700_000 + index, 256, 256, frames=1)
+            made = object_edit(scene, rng)
             if made is not None:
-                before, after, asked, kind, (y, x) = made
-                same = tuple((_crop(after, y, x), asked, kind) for _ in range(1))
+                after, asked, kind, (y, x) = made
                 fill = [NAMES[i] for i in rng.choice(len(NAMES), each - 1, replace=False, p=weights)]
-                crop = _crop(before, y, x)
-                yield Triplet(crop, (*same, *_edits(crop, fill, banks, rng)))
+                crop = _crop(render(scene).frames, y, x)
+                yield Triplet(crop, ((_crop(after, y, x), asked, kind), *_edits(crop, fill, banks, rng)))
                 continue
         still = stills[index % len(stills)]
         y, x = (int(v) * 8 for v in rng.integers(0, (still.shape[0] - CROP) // 8 + 1, 2))
@@ -131,7 +133,10 @@ def still_triplets(stills: np.ndarray, seed: int, sources: int, each: int) -> It
 
 
 def clip_triplets(seed: int, clips: int, crops: int, each: int, frames: int) -> Iterator[Triplet]:
-    """Crops of moving scenes; weather is chosen more often, since its motion is only learnt here."""
+    """Crops of moving scenes; weather is chosen more often, since its motion is only learnt here.
+
+    Where a scene has things, two clips in five have a crop around one of them with that one changed.
+    """
     banks = {name: instructions(name) for name in NAMES}
     weights = np.array(
         [0.4 if name.startswith("tint-") else 3.0 if operations.OPERATIONS[name].stochastic else 1.0 for name in NAMES]
@@ -143,11 +148,16 @@ def clip_triplets(seed: int, clips: int, crops: int, each: int, frames: int) -> 
         if rng.random() < 0.3:  # fast cameras too: a hand-held clip moves several pixels a frame
             scene = replace(scene, pan=(float(rng.normal(0, 0.02)), float(rng.normal(0, 0.012))))
         whole = render(scene).frames
-        for _ in range(crops):
+        changed = object_edit(scene, rng) if rng.random() < 0.4 else None
+        for number in range(crops):
             y, x = (int(v) * 8 for v in rng.integers(0, (256 - CROP) // 8 + 1, 2))
+            edits: tuple[tuple[np.ndarray, tuple[str, ...], str], ...] = ()
+            if changed is not None and number == 0:
+                after, asked, kind, (y, x) = changed
+                edits = ((np.ascontiguousarray(_crop(after, y, x)), asked, kind),)
             crop = np.ascontiguousarray(_crop(whole, y, x))
-            chosen = [NAMES[i] for i in rng.choice(len(NAMES), each, replace=False, p=weights)]
-            yield Triplet(crop, _edits(crop, chosen, banks, rng))
+            chosen = [NAMES[i] for i in rng.choice(len(NAMES), each - len(edits), replace=False, p=weights)]
+            yield Triplet(crop, (*edits, *_edits(crop, chosen, banks, rng)))
 
 
 def _edits(
@@ -263,6 +273,8 @@ def main() -> None:
     parser.add_argument("--consistency", default="matched", choices=["none", "literal", "matched"])
     parser.add_argument("--consistency-weight", type=float, default=0.1)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--stills-seed", type=int, default=1, help="of the stills")
+    parser.add_argument("--keep-temporal", action="store_true", help="go on with --start's temporal layers (clips)")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--resume", action="store_true")
     args = parser.parse_args()
@@ -278,11 +290,11 @@ def main() -> None:
 
     def clips_cache(seed: int, clips: int, name: str) -> Latents:
         return encode_triplets(
-            args.data / name, clip_triplets(seed, clips, 2, 2, 8), encode, embed, clips * 2, clips * 4
+            args.data / name, clip_triplets(seed, clips, 3, 3, FRAMES), encode, embed, clips * 3, clips * 9
         )
 
     if args.stage == "cache-stills":
-        stills_cache(args.seed, args.sources, f"latents-stills-{args.seed}-{args.sources}")
+        stills_cache(args.stills_seed, args.sources, f"latents-stills-{args.stills_seed}-{args.sources}")
         stills_cache(99, 200, "latents-stills-held")
         return
     if args.stage == "cache-clips":
@@ -292,13 +304,16 @@ def main() -> None:
 
     from diffusers import UNet2DConditionModel
 
-    from vedit.nets.video_unet import Temporal, inflate
+    from vedit.nets.video_unet import Temporal, VideoUNet, inflate
 
+    temporal = Temporal(motion_layers=1, motion_heads=4, double_attention=False, convolution_layers=1)
     gains = channel_weight(args.vae, np.load(next(args.data.glob("stills-99-*.npy")), mmap_mode="r"))
     print("channel weights", [round(float(g), 2) for g in gains], flush=True)
+    stills = stills_cache(args.stills_seed, args.sources, f"latents-stills-{args.stills_seed}-{args.sources}")
+    torch.manual_seed(args.seed)
+    network: nn.Module
     if args.stage == "stills":
-        latents = stills_cache(args.seed, args.sources, f"latents-stills-{args.seed}-{args.sources}")
-        check = checker(stills_cache(99, 200, "latents-stills-held"), schedule)
+        latents, held, count = stills, stills_cache(99, 200, "latents-stills-held"), 96
         settings = Settings(
             steps=args.steps or 10000,
             batch=args.batch or 24,
@@ -307,41 +322,26 @@ def main() -> None:
             consistency="none",
             seed=args.seed,
         )
-        torch.manual_seed(args.seed)
         network = OneFrame(UNet2DConditionModel(**SPATIAL) if args.start is None else spatial_part(args.start))
-        average = fit(
-            args.out,
-            network,
-            schedule,
-            latents,
-            settings,
-            device=args.device,
-            resume=args.resume,
-            check=check,
-            channel_weight=gains,
+    else:
+        latents = clips_cache(args.seed, args.clips, f"latents-clips-{args.seed}-{args.clips}")
+        held, count = clips_cache(99, 40, "latents-clips-held"), 40
+        settings = Settings(
+            steps=args.steps or 8000,
+            batch=args.batch or 2,
+            frames=FRAMES,
+            rate=args.rate or 8e-4,
+            spatial_rate=0.6,
+            one_frame_share=0.4,
+            half_share=0.3,
+            still_batch=24,
+            consistency=args.consistency,
+            consistency_weight=args.consistency_weight,
+            seed=args.seed,
         )
-        final = averaged(network, average)
-        assert isinstance(final, OneFrame)
-        # Without temporal layers: what edits every frame alike. The clips stage puts them in.
-        spatial = cast(UNet2DConditionModel, final.unet)
-        inflate(spatial, Temporal(motion_layers=0, convolution_layers=0)).save(args.out / "unet", torch.bfloat16)
-        return
-
-    latents = clips_cache(args.seed, args.clips, f"latents-clips-{args.seed}-{args.clips}")
-    check = checker(clips_cache(99, 40, "latents-clips-held"), schedule, 32)
-    settings = Settings(
-        steps=args.steps or 2500,
-        batch=args.batch or 4,
-        rate=args.rate or 5e-4,
-        consistency=args.consistency,
-        consistency_weight=args.consistency_weight,
-        seed=args.seed,
-    )
-    torch.manual_seed(args.seed)
-    network = inflate(
-        spatial_part(args.start),
-        Temporal(motion_layers=1, motion_heads=4, double_attention=False, convolution_layers=1),
-    )
+        network = (
+            VideoUNet.load(args.start) if args.keep_temporal else inflate(spatial_part(args.start), temporal)
+        ).float()
     average = fit(
         args.out,
         network,
@@ -350,10 +350,15 @@ def main() -> None:
         settings,
         device=args.device,
         resume=args.resume,
-        check=check,
+        check=checker(held, schedule, count),
         channel_weight=gains,
+        stills=stills if args.stage == "clips" else None,
     )
-    averaged(network, average).save(args.out / "unet", torch.bfloat16)  # type: ignore[operator]
+    final = averaged(network, average)
+    if isinstance(final, OneFrame):  # without temporal layers: what edits every frame alike. The clips put them in.
+        final = inflate(cast(UNet2DConditionModel, final.unet), Temporal(motion_layers=0, convolution_layers=0))
+    assert isinstance(final, VideoUNet)
+    final.save(args.out / "unet", torch.bfloat16)
 
 
 if __name__ == "__main__":
