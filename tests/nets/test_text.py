@@ -52,7 +52,8 @@ def test_embedding_has_unit_length_and_tells_texts_apart(folder):
     assert float(one @ other) < 0.9999
 
 
-def test_what_does_not_fit_is_counted(folder):
+def test_what_does_not_fit_is_counted_and_nothing_is_printed(folder, capfd):
     text = encoder(folder)
     assert text.lost("no") == 0
     assert text.lost("no " * LENGTH) == 2
+    assert capfd.readouterr() == ("", "")

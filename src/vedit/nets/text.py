@@ -52,7 +52,8 @@ class TextEncoder(nn.Module):
 
     def lost(self, text: str) -> int:
         """How many tokens at the end of ``text`` do not fit."""
-        return max(0, len(self.tokenizer(text)["input_ids"]) - self.length)
+        # verbose: without it transformers prints a warning of its own about the length.
+        return max(0, len(self.tokenizer(text, verbose=False)["input_ids"]) - self.length)
 
     def _tokens(self, texts: Sequence[str], mask: bool = False) -> dict[str, torch.Tensor]:
         made = self.tokenizer(

@@ -261,3 +261,41 @@ COLLOQUIAL: dict[str, tuple[str, ...]] = {
         "[trade/exchange/swap/switch/substitute] the {object} [for/with/against] a {shape} [please/in all frames/]",
     ),
 }  # fmt: skip
+
+
+def _missing(noun: str) -> tuple[str, ...]:
+    """What was not there on the day, and is wanted."""
+    return (
+        f"[there was no/we had no/no/we got no/there wasn't any/it had no] [{noun}] [that day/on our trip/when i filmed/that week/there/], [so/can you/please/could you/but/] [fake it/add it/add some/put it in/give me some/let it come]",
+        f"[the story/the script/this scene/the mood/my film/the shot] [needs/calls for/wants/asks for/is missing/is set in] [{noun}]",
+        f"[the sky/the weather/the air/it/the day] was [dry/clear/fine/plain/boring/mild/sunny], [but i need/so add/now with/but it should have/the script says/yet we want] [{noun}]",
+        f"[fake/simulate/pretend/invent/conjure/generate] [some/a bit of/a lot of/lots of/] [{noun}] [here/in {{it}}/please/over {{it}}/]",
+        f"[a/one] [layer/bit/touch/dash/blanket/lot/curtain] of [{noun}] [over/on/across/in front of] {{it}}",
+    )
+
+
+def _moved(instead: str, was: str) -> tuple[str, ...]:
+    """A clip of one time that should be of another."""
+    return (
+        f"[shot/filmed/recorded/taken/we filmed it/i shot this] [{was}], [but/make it/so make it/it should look like/turn it into/now make it look like] [{instead}]",
+        f"[pretend/let's say/imagine/suppose] [it was/this was/it's/we filmed] [{instead}] [and not {was.split('/')[0]}/instead of {was.split('/')[0]}/]",
+        f"[make/let] {{it}} look like [it was/it is/we filmed it/i took it] [{instead}] [although it was {was.split('/')[0]}/even though it's not/]",
+    )
+
+
+COLLOQUIAL["snow"] += _missing("snow/snowflakes/snowfall/a snow shower")
+COLLOQUIAL["rain"] += _missing("rain/raindrops/a downpour/drizzle/a shower")
+COLLOQUIAL["fog"] += _missing("fog/mist/haze/thick fog/morning mist")
+_DAY = (
+    "at noon/in the afternoon/around lunch/in daylight/in broad daylight/in the morning/at ten o'clock/on a bright day"
+)
+COLLOQUIAL["night"] += _moved("at night/night/after dark/midnight/late in the night/nighttime/in the small hours", _DAY)
+COLLOQUIAL["sunset"] += _moved("at sunset/sunset/in the evening sun/at sundown/dusk/in the last light of the day", _DAY)
+COLLOQUIAL["dawn"] += _moved(
+    "at dawn/dawn/at daybreak/in the first light/early in the morning/before sunrise",
+    "at noon/in the afternoon/at lunch/in the evening/late/at three o'clock",
+)
+COLLOQUIAL["autumn"] += _moved(
+    "in autumn/autumn/in the fall/in october/in september/in november/at leaf fall",
+    "in spring/in summer/in june/in may/in winter/in july",
+)

@@ -6,7 +6,8 @@ import string
 
 import numpy as np
 
-from vedit.world.phrasings import NONSENSE_TEST, NONSENSE_TUNE
+from vedit.world.phrasings import NONSENSE_TEST, NONSENSE_TUNE, dress
+from vedit.world.subjects import draw_subject
 
 _WHO = tuple(
     "the man|the woman|the dog|the child|him|her|the person on the left|the car|the house|the bird|the boy|the girl|my brother|the player|"
@@ -61,6 +62,9 @@ def draw_foreign(rng: np.random.Generator) -> str:
             text = str(rng.choice(NONSENSE_TUNE))
         else:
             form = _FORMS[rng.integers(len(_FORMS))]
-            text = form.format(who=rng.choice(_WHO), do=rng.choice(_DO), what=rng.choice(_WHAT), task=rng.choice(_TASK))
+            who = draw_subject(rng) if rng.random() < 0.3 else rng.choice(_WHO)
+            text = form.format(who=who, do=rng.choice(_DO), what=rng.choice(_WHAT), task=rng.choice(_TASK))
+            if rng.random() < 0.5:  # the words around a request must not tell whether it can be done
+                text = dress(text, text.split(" ")[0] in ("make", "add", "put", "give", "turn", "replace"), rng)
         if text not in NONSENSE_TEST:
             return text

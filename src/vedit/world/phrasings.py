@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from vedit.world.colloquial import COLLOQUIAL
 from vedit.world.lexicon import COLOUR_WORDS, LEXICON, PATTERNS, SHAPE_WORDS
+from vedit.world.subjects import draw_after, draw_before, draw_subject
 
 if TYPE_CHECKING:
     import numpy as np
@@ -1318,6 +1319,14 @@ def held_out(name: str, text: str) -> bool:
     return any(len(words & kept) >= 0.75 * len(words | kept) for kept in _HELD_OUT[name])
 
 
+_THE_VIDEO = re.compile(r"\bthe (?:whole |entire )?(?:video|clip|footage|film|picture|image|scene|shot|whole thing)\b")
+_BESIDE = {  # keys that lie side by side
+    key: row[max(0, at - 1) : at] + row[at + 1 : at + 2]
+    for row in ("qwertyuiop", "asdfghjkl", "zxcvbnm")
+    for at, key in enumerate(row)
+}
+
+
 def _pick(rng: np.random.Generator, options: tuple[str, ...]) -> str:
     return options[int(rng.integers(len(options)))]
 
@@ -1349,7 +1358,10 @@ def _choose(text: str, rng: np.random.Generator) -> str:
 
 def _it(rng: np.random.Generator) -> str:
     """What the person calls the video."""
-    if rng.random() < 0.55:
+    u = rng.random()
+    if u < 0.2:
+        return draw_subject(rng)
+    if u < 0.6:
         return _pick(rng, _THIS)
     video = _pick(rng, _VIDEO)
     if video == "whole thing":
@@ -1386,13 +1398,15 @@ def _sentence(name: str, rng: np.random.Generator) -> str:
     text = text.replace("{v}", _pick(rng, _VIDEO)).replace("{p}", _pick(rng, _PICTURE))
     while "{it}" in text:
         text = text.replace("{it}", _it(rng), 1)
+    if rng.random() < 0.25:
+        text = _THE_VIDEO.sub(lambda _: draw_subject(rng), text, count=1)
     return text
 
 
 def _typo(text: str, rng: np.random.Generator) -> str:
     """One slip of the finger in one of the longer words."""
     words = text.split(" ")
-    long = [k for k, word in enumerate(words) if len(word) >= 5 and word.isalpha()]
+    long = [k for k, word in enumerate(words) if len(word) >= 4 and word.isalpha()]
     if not long:
         return text
     k = long[int(rng.integers(len(long)))]
@@ -1400,7 +1414,9 @@ def _typo(text: str, rng: np.random.Generator) -> str:
     slips = (
         word[:at] + word[at + 1] + word[at] + word[at + 2 :],
         word[:at] + word[at + 1 :],
+        word[:at] + word[at + 1 :],
         word[:at] + word[at] + word[at:],
+        word[:at] + _pick(rng, tuple(_BESIDE.get(word[at].lower(), word[at]))) + word[at + 1 :],
     )
     words[k] = _pick(rng, slips)
     return " ".join(words)
@@ -1412,7 +1428,7 @@ def _american(text: str) -> str:
     return text
 
 
-def _dress(text: str, imperative: bool, rng: np.random.Generator) -> str:
+def dress(text: str, imperative: bool, rng: np.random.Generator) -> str:
     """Polite words, context, spelling, capitals and full stops around a bare request."""
     if imperative and rng.random() < 0.28:
         text = f"{_pick(rng, _BEFORE)} {text}"
@@ -1421,12 +1437,19 @@ def _dress(text: str, imperative: bool, rng: np.random.Generator) -> str:
         if "please" in text.lower() and "please" in after:
             after = ", thanks"
         text = text.rstrip(" .!") + ("" if after[0] in ",.!" else " ") + after
-    if rng.random() < 0.04:
+    elif rng.random() < 0.14:
+        after = draw_after(rng)
+        text = text.rstrip(" .!") + ("" if after[0] == "," else " ") + after
+    u = rng.random()
+    if u < 0.04:
         text = f"{_pick(rng, _CONTEXT)} {text}"
+    elif u < 0.13:
+        text = f"{draw_before(rng)} {text}"
     text = _article(text)
     if rng.random() < 0.5:
         text = _american(text)
-    if rng.random() < 0.05:
+    slips = rng.random()
+    for _ in range((slips < 0.14) + (slips < 0.03)):
         text = _typo(text, rng)
     style = rng.random()
     if style < 0.30:
@@ -1484,7 +1507,7 @@ def draw_instruction(
         if held_out(name, bare):
             continue
         text = _slots(bare, rng, thing, colour, shape)
-        text = _dress(text, text.split(" ")[0] in _IMPERATIVES, rng)
+        text = dress(text, text.split(" ")[0] in _IMPERATIVES, rng)
         if not held_out(name, text):
             return text
 

@@ -20,7 +20,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from vedit.training.common import Average, Means, Run, prefetch, step_rng, warm_cosine
@@ -142,9 +142,15 @@ def train(
     seed: int,
     device: str,
     resume: bool,
+    start: Path | None = None,
+    texts_each: int = 3,
 ) -> None:
-    """Train and write ``out/clip`` (CLIPModel, bf16) and ``out/known.safetensors`` (a unit direction per operation)."""
+    """Train and write ``out/clip`` (CLIPModel, bf16) and ``out/known.safetensors`` (a unit direction per operation).
+
+    ``start``: the folder that an earlier training wrote, to go on from.
+    """
     identity = {"recipe": "clip", "steps": steps, "batch": batch, "rate": rate, "count": count, "seed": seed}
+    identity["texts_each"] = texts_each
     run = Run(out, identity, resume)
     pictures, labels = draw_pictures(data, seed, count)
     words = load_tokenizer(tokenizer)
@@ -154,6 +160,13 @@ def train(
     model = build(len(words), words.eos_token_id)
     holder = nn.ModuleDict({"clip": model})
     holder.register_parameter("directions", nn.Parameter(torch.randn(len(names) + OTHERS, 128) * 0.1))
+    if start is not None:
+        from vedit import weights
+
+        model.load_state_dict(cast(Any, weights.load_clip(start / "clip")).state_dict())
+        known = load_file(start / "known.safetensors")
+        with torch.no_grad():
+            holder.get_parameter("directions").copy_(torch.cat([known["directions"], known["others"]]))
     holder.to(device)
     decayed = [p for p in holder.parameters() if p.ndim > 1]
     plain = [p for p in holder.parameters() if p.ndim <= 1]
@@ -175,7 +188,7 @@ def train(
         texts = [full_caption(labels[i][0], labels[i][1], rng) for i in chosen]
         done = torch.tensor([place[labels[i][0]] for i in chosen])
         asked, classes = [], []
-        for _ in range(3 * batch):
+        for _ in range(texts_each * batch):
             u = rng.random()
             if u < 0.12:
                 asked.append(draw_foreign(rng))
@@ -299,11 +312,13 @@ def main() -> None:
     parser.add_argument("--tokenizer", type=Path, required=True)
     parser.add_argument("--data", type=Path, default=Path("runs/data"))
     parser.add_argument("--steps", type=int, default=5000)
-    parser.add_argument("--batch", type=int, default=24, help="pictures; three times as many instructions")
+    parser.add_argument("--batch", type=int, default=24, help="pictures")
+    parser.add_argument("--texts-each", type=int, default=3, help="instructions for every picture")
     parser.add_argument("--rate", type=float, default=1e-3, help="learning rate")
     parser.add_argument("--count", type=int, default=12000, help="pictures")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--start", type=Path, help="what an earlier training wrote, to go on from")
     parser.add_argument("--resume", action="store_true")
     train(**vars(parser.parse_args()))
 

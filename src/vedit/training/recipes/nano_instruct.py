@@ -56,7 +56,7 @@ SPATIAL: dict[str, Any] = {
     "norm_num_groups": 32,
 }
 NAMES = list(operations.OPERATIONS)
-PHRASINGS_EACH = 250
+PHRASINGS_EACH = 500
 
 
 def instructions(name: str) -> tuple[str, ...]:
