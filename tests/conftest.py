@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -29,3 +31,14 @@ def python(environment: dict[str, str]) -> Callable[..., subprocess.CompletedPro
         return subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def tiny_models() -> ModuleType:
+    """The module that writes tiny models; it belongs to the tests of the engines."""
+    spec = importlib.util.spec_from_file_location("tiny_models", ROOT / "tests" / "engines" / "tiny.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import shutil
 from pathlib import Path
@@ -10,18 +9,11 @@ from typing import Any
 
 import pytest
 
-TINY = Path(__file__).resolve().parents[1] / "engines" / "tiny.py"
-
 
 @pytest.fixture(scope="session")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def model(tmp_path_factory: pytest.TempPathFactory, tiny_models: Any) -> Path:
     """A bundle of tiny random models."""
-    spec = importlib.util.spec_from_file_location("vedit_tiny_models", TINY)
-    assert spec is not None
-    assert spec.loader is not None
-    tiny: Any = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tiny)
-    return tiny.write_bundle(tmp_path_factory.mktemp("models") / "tiny")
+    return tiny_models.write_bundle(tmp_path_factory.mktemp("models") / "tiny")
 
 
 @pytest.fixture

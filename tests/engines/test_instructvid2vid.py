@@ -1,4 +1,5 @@
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -279,6 +280,29 @@ def test_it_says_when_an_instruction_is_far_from_what_it_knows(bundle):
     others = {"directions": known, "others": engine.text.embed(["9,9?9"])}
     assert told("9,9?9", directions=others, threshold=None) is not None
     assert told("snow", directions=others, threshold=None) is None
+
+
+def test_a_random_edit_takes_the_steps_that_the_model_advises_for_it(bundle):
+    engine = build(bundle)
+    known = {"directions": engine.text.embed(["snow", "sepia"]), "random": torch.tensor([True, False])}
+
+    def steps(prompt, directions=known, **settings):
+        made = InstructVid2Vid(
+            engine.codec, engine.text, tiny_unet(), engine.schedule, Settings(**settings), directions=directions
+        )
+        return made.steps(prompt)
+
+    assert steps("snow", steps=1, random_steps=6) == 6
+    assert steps("sepia", steps=1, random_steps=6) == 1
+    assert steps("snow", steps=1) == 1
+    assert steps("snow", directions={"directions": known["directions"]}, steps=1, random_steps=6) == 1
+
+
+def test_steps_that_are_given_hold_for_every_instruction(bundle):
+    advice = replace(bundle, preset={**bundle.preset, "steps": 1, "random_steps": 6})
+    assert engines.advised("instructvid2vid", advice, {})["random_steps"] == 6
+    assert "random_steps" not in engines.advised("instructvid2vid", advice, {"steps": 3})
+    assert engines.advised("instructvid2vid", advice, {"steps": 3, "random_steps": 4})["random_steps"] == 4
 
 
 def test_methods_are_named_without_importing_torch(python):

@@ -65,6 +65,15 @@ def test_consistency_of_one_frame_and_of_a_frozen_clip_is_zero():
     assert consistency_loss("literal", frozen, torch.randn(2, 5, 3, 4, 4), weight) == 0
 
 
+def test_the_matched_form_punishes_errors_that_change_from_frame_to_frame_at_every_noise_level():
+    truth, error = torch.randn(2, 6, 3, 4, 4), torch.randn(2, 1, 3, 4, 4)
+    flicker = error * torch.tensor([1.0, -1.0] * 3).view(1, 6, 1, 1, 1)
+    silent = torch.zeros(2)  # terminal noise: ᾱ is zero
+    assert consistency_loss("matched", truth + error, truth, silent) < 1e-10
+    torch.testing.assert_close(consistency_loss("matched", truth + flicker, truth, silent), 4 * error.square().mean())
+    assert consistency_loss("literal", truth, truth, silent) == 0
+
+
 @pytest.mark.parametrize(
     ("drop", "texts", "sources"), [("drop_text", 0, 4), ("drop_source", 4, 0), ("drop_both", 0, 0)]
 )

@@ -17,12 +17,24 @@ if TYPE_CHECKING:
 # The module of each method. It names its engine class ENGINE.
 METHODS = {"instructvid2vid": "vedit.engines.instructvid2vid"}
 
-__all__ = ["METHODS", "load", "settings_of"]
+__all__ = ["METHODS", "advised", "load", "settings_of"]
 
 
 def settings_of(method: str) -> type[BaseModel]:
     """The typed options of a method. Raises ``UsageError`` for a method that is none."""
     return _engine(method).Settings
+
+
+def advised(method: str, bundle: Bundle, given: Mapping[str, Any]) -> dict[str, Any]:
+    """``given`` on top of what the model advises for the settings of ``method``.
+
+    Whoever gives the steps means them for every instruction, random edits too.
+    """
+    fields = _engine(method).Settings.model_fields
+    preset = {name: value for name, value in bundle.preset.items() if name in fields}
+    if "steps" in given:
+        preset.pop("random_steps", None)
+    return preset | dict(given)
 
 
 def load(
@@ -43,8 +55,7 @@ def load(
 
     engine = _engine(method)
     if not isinstance(settings, BaseModel):
-        preset = {name: value for name, value in bundle.preset.items() if name in engine.Settings.model_fields}
-        settings = engine.Settings.model_validate(preset | dict(settings or {}))
+        settings = engine.Settings.model_validate(advised(method, bundle, settings or {}))
     check_device(device)
     return engine.from_bundle(bundle, settings, seed=seed, device=device, dtype=choose_dtype(dtype, device))
 

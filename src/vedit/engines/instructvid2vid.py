@@ -40,6 +40,13 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     steps: int = Field(default=20, ge=1, le=1000, description="denoising steps")
+    random_steps: int = Field(
+        default=0,
+        ge=0,
+        le=1000,
+        description="steps for an edit that adds something random, as snow or grain, where the model knows which do; "
+        "0: as many as for the others",
+    )
     guidance: float = Field(default=7.5, ge=0, le=50, description="scale of the guidance by the instruction")
     video_guidance: float = Field(default=1.5, ge=0, le=50, description="scale of the guidance by the source")
     guidance_rescale: float = Field(
@@ -96,7 +103,7 @@ class InstructVid2Vid:
         known: tuple[str, ...] = (),
         model: str = "the model",
     ) -> None:
-        """``directions``, ``threshold`` and ``known`` are for :meth:`knows`; see there."""
+        """``directions``, ``threshold`` and ``known`` are for :meth:`knows` and :meth:`steps`; see there."""
         if network.in_channels != 2 * codec.channels or network.out_channels != codec.channels:
             raise ModelError(
                 f"{model}: its U-Net takes {network.in_channels} channels and returns {network.out_channels}; editing "
@@ -221,7 +228,7 @@ class InstructVid2Vid:
             return hold(clean, references)
 
         solve = SOLVERS[settings.solver]
-        latents = solve(denoise, noise, self.schedule, settings.steps, correct=correct, progress=progress)
+        latents = solve(denoise, noise, self.schedule, self.steps(prompt), correct=correct, progress=progress)
         return latents, evaluations
 
     def _state(self, text: str) -> torch.Tensor:
@@ -231,6 +238,22 @@ class InstructVid2Vid:
                 self._states.clear()
             self._states[text] = self.text([text]).float()
         return self._states[text]
+
+    @torch.inference_mode()
+    def steps(self, prompt: str) -> int:
+        """Denoising steps for an instruction.
+
+        One step from pure noise gives the mean of all answers (Karras et al. 2022, section 2), which is the answer
+        where there is only one. Falling snow has many, and their mean is a haze: it takes several steps to choose one.
+        """
+        settings, random = self.settings, self._directions.get("random")
+        if not settings.random_steps or random is None or not self.text.can_embed:
+            return settings.steps
+        nearest = int((self._directions["directions"].float() @ self._embed(prompt)).argmax())
+        return settings.random_steps if bool(random[nearest]) else settings.steps
+
+    def _embed(self, prompt: str) -> torch.Tensor:
+        return self.text.embed([prompt])[0].cpu()
 
     # -- what it knows -------------------------------------------------------------------------------------------
 
@@ -243,7 +266,7 @@ class InstructVid2Vid:
         """
         directions, others = self._directions.get("directions"), self._directions.get("others")
         if directions is not None and self.text.can_embed:
-            embedded = self.text.embed([prompt])[0].cpu()
+            embedded = self._embed(prompt)
             near = float((directions.float() @ embedded).max())
             elsewhere = float((others.float() @ embedded).max()) if others is not None and len(others) else -1.0
             if near < (self._threshold if self._threshold is not None else -1.0) or near < elsewhere:

@@ -49,7 +49,9 @@ def cost(
     view = window * width * height / 1e6
     native = info.width * info.height / 1e6
     scale = FASTER[device.partition(":")[0]] * (max(1, min(threads, 16)) / 2 if device == "cpu" else 1)
-    evaluations = windows * int(getattr(settings, "steps", 10)) * _branches(settings)
+    # What the instruction asks for is not known before the text encoder is loaded: the most it can be.
+    steps = max(int(getattr(settings, "steps", 10)), int(getattr(settings, "random_steps", 0)))
+    evaluations = windows * steps * _branches(settings)
     seconds = (
         START_SECONDS
         + evaluations * view * SECONDS_PER_MEGAPIXEL * (unet_mb / 100) / scale

@@ -206,9 +206,8 @@ def _settings(job: EditJob, bundle: Bundle) -> BaseModel:
     for name in job.settings:
         if name not in known:
             raise UsageError(f"{_option(name)}: {job.method} has no such setting; it has {', '.join(sorted(known))}")
-    preset = {name: value for name, value in bundle.preset.items() if name in known}
     try:
-        return kind(**preset | job.settings)
+        return kind(**engines.advised(job.method, bundle, job.settings))
     except ValidationError as error:
         name = str(error.errors()[0]["loc"][0]) if error.errors()[0]["loc"] else ""
         raise UsageError(one_line(error, "--" if name in _OPTIONS else "-s ")) from error

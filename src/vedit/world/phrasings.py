@@ -1078,6 +1078,20 @@ _WHERE = _list("""
     have {it} {w}
 """)
 _HOW_MUCH = ("very", "really", "super", "quite", "completely", "totally", "a bit", "slightly", "somewhat")
+_PRAISE = (
+    "classic",
+    "nice",
+    "proper",
+    "real",
+    "good",
+    "beautiful",
+    "true",
+    "typical",
+    "lovely",
+    "great",
+    "decent",
+    "simple",
+)
 _KEY = (
     "{w}",
     "{w}",
@@ -1395,6 +1409,8 @@ def _sentence(name: str, rng: np.random.Generator) -> str:
     text = frame.replace("{w}", word)
     if choice == 0 and rng.random() < 0.12:
         text = text.replace(word, f"{_pick(rng, _HOW_MUCH)} {word}", 1)
+    elif choice in (1, 2, 4, 5, 7, 8) and rng.random() < 0.08:  # praise that tells nothing
+        text = re.sub(r"\ba (?=[a-z])", f"a {_pick(rng, _PRAISE)} ", text, count=1)
     text = text.replace("{v}", _pick(rng, _VIDEO)).replace("{p}", _pick(rng, _PICTURE))
     while "{it}" in text:
         text = text.replace("{it}", _it(rng), 1)

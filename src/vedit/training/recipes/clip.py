@@ -124,6 +124,12 @@ def instruction(name: str, rng: np.random.Generator) -> str:
     return phrasings.draw_instruction(name, rng, thing=thing, colour=colour, shape=shape)
 
 
+def _names_another(name: str, text: str) -> bool:
+    """Whether a sentence says the name of an operation other than ``name``."""
+    said = text.lower().replace("-", " ")
+    return any(other != name and other.replace("-", " ") in said for other in operations.OPERATIONS)
+
+
 def full_caption(name: str, scene_caption: str, rng: np.random.Generator) -> str:
     """What the edited picture shows: the scene and what was done to it, in either order."""
     if name == "nothing":
@@ -197,10 +203,11 @@ def train(
             name = names[rng.integers(len(names))]
             described = u < 0.25 and name in operations.OPERATIONS
             text = phrasings.describe(name, rng) if described else instruction(name, rng)
-            if rng.random() < 0.2 and text.count(" ") > 2:  # one word lost: no single word may decide all
+            if rng.random() < 0.2 and text.count(" ") > 3:  # one word lost: no single word may decide all
                 kept = text.split(" ")
                 del kept[int(rng.integers(len(kept)))]
-                text = " ".join(kept)
+                if not _names_another(name, " ".join(kept)):  # "swap black and white" without its "swap"
+                    text = " ".join(kept)
             asked.append(text)
             classes.append(place[name])
         # As long as the longest sentence: the text tower is causal, so what follows a sentence's end does not matter.
@@ -263,7 +270,11 @@ def export(out: Path, holder: nn.ModuleDict, average: Average, words, names: lis
     model.float()
     directions = F.normalize(final.get_parameter("directions"), dim=-1)
     save_file(
-        {"directions": directions[: len(names)].contiguous(), "others": directions[len(names) :].contiguous()},
+        {
+            "directions": directions[: len(names)].contiguous(),
+            "others": directions[len(names) :].contiguous(),
+            "random": torch.tensor([n in operations.OPERATIONS and operations.OPERATIONS[n].stochastic for n in names]),
+        },
         out / "known.safetensors",
     )
     (out / "known.json").write_text(json.dumps(names))

@@ -9,9 +9,11 @@ alone decides, so a model with zero terminal SNR answers with the conditional me
 noise mixed over frames (PYoCo), condition dropout 5/5/5 % (text, source, both: Brooks et al. 2023, section 3.2.1),
 loss = v- or ε-MSE + λ · inter-frame consistency.
 
-The inter-frame consistency loss of the paper is given in words only (methods B), so both readings are here:
-``literal`` penalises any difference between consecutive clean estimates, ``matched`` their difference to the true one.
-Both are weighted with ᾱ_t.
+The inter-frame consistency loss of the paper is given in words only (methods B), so both readings are here.
+``literal`` penalises any difference between consecutive clean estimates; it pulls towards a still picture, so it is
+weighted with ᾱ_t. ``matched`` penalises the difference to the true change: a quadratic form of the error, which leaves
+the best estimate what it was and counts errors that change from frame to frame for more, so it has the same weight at
+every noise level.
 """
 
 from __future__ import annotations
@@ -41,6 +43,7 @@ class Settings:
 
     ``one_frame_share`` of the steps see single frames (``still_batch`` stills, where :func:`fit` is given any), and
     ``half_share`` of them twice as many clips of half the length, so that short windows are in distribution too.
+    ``noise_share``: of the noise's variance, common to all frames; in ``common_share`` of the steps all of it is.
     """
 
     steps: int = 2000
@@ -54,6 +57,7 @@ class Settings:
     half_share: float = 0.0
     still_batch: int = 16
     noise_share: float = 0.5
+    common_share: float = 0.0
     drop_text: float = 0.05
     drop_source: float = 0.05
     drop_both: float = 0.05
@@ -64,14 +68,13 @@ class Settings:
     save_every: int = 500
 
 
-def consistency_loss(kind: Consistency, estimate: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
-    """Inter-frame consistency of clean estimates ``(B, T, C, h, w)``; ``weight`` (B,) is ᾱ_t. Zero for one frame."""
+def consistency_loss(kind: Consistency, estimate: Tensor, truth: Tensor, level: Tensor) -> Tensor:
+    """Inter-frame consistency of clean estimates ``(B, T, C, h, w)``; ``level`` (B,) is ᾱ_t. Zero for one frame."""
     if kind == "none" or estimate.shape[1] < 2:
         return estimate.new_zeros(())
-    change = estimate.diff(dim=1)
-    if kind == "matched":
-        change = change - truth.diff(dim=1)
-    return (weight.to(estimate) * change.square().mean(dim=(1, 2, 3, 4))).mean()
+    if kind == "literal":
+        return (level.to(estimate) * estimate.diff(dim=1).square().mean(dim=(1, 2, 3, 4))).mean()
+    return (estimate - truth).diff(dim=1).square().mean()
 
 
 def losses(
@@ -90,7 +93,8 @@ def losses(
     timestep = torch.randint(0, len(schedule), (batch,), generator=generator)
     terminal = torch.rand(batch, generator=generator) < settings.terminal_share
     timestep = torch.where(terminal, torch.full_like(timestep, len(schedule) - 1), timestep)
-    noise = clip_noise(edited.shape, settings.noise_share if edited.shape[1] > 1 else 0.0, generator).to(device)
+    common = 1.0 if torch.rand((), generator=generator) < settings.common_share else settings.noise_share
+    noise = clip_noise(edited.shape, common if edited.shape[1] > 1 else 0.0, generator).to(device)
     u = torch.rand(batch, generator=generator)
     both = settings.drop_text + settings.drop_both
     no_text = (u < both).to(device)

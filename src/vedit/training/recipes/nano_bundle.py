@@ -1,6 +1,6 @@
 """Put nano together: copy the trained parts into ``models/nano``, with the preset, the card and the manifest.
 
-python -m vedit.training.recipes.nano_bundle --runs runs --out models/nano
+python -m vedit.training.recipes.nano_bundle --out models/nano --unet runs/clips
 """
 
 from __future__ import annotations
@@ -62,15 +62,15 @@ def far_threshold(clip: Path, tokenizer: Path, known: Path) -> float:
     return min(steps, key=lambda t: 3 * float((near < t).float().mean()) + float((far >= t).float().mean()))
 
 
-def assemble(runs: Path, out: Path, unet: Path) -> None:
+def assemble(out: Path, vae: Path, clip: Path, tokenizer: Path, unet: Path, trained: dict[str, Path]) -> None:
     """Write the bundle; raises ``FileNotFoundError`` for a part that was not trained yet."""
     from vedit.weights import write_manifest
 
     parts = {
-        "vae": runs / "vae" / "vae",
-        "clip": runs / "clip" / "clip",
-        "tokenizer": runs / "tokenizer",
-        "instruct/unet": unet,
+        "vae": vae / "vae",
+        "clip": clip / "clip",
+        "tokenizer": tokenizer,
+        "instruct/unet": unet / "unet",
     }
     for name, source in parts.items():
         target = out / name
@@ -78,7 +78,7 @@ def assemble(runs: Path, out: Path, unet: Path) -> None:
         for file in sorted(source.iterdir()):
             if file.suffix in {".json", ".txt", ".safetensors"}:
                 shutil.copyfile(file, target / file.name)
-    shutil.copyfile(runs / "clip" / "known.safetensors", out / "instruct" / "known.safetensors")
+    shutil.copyfile(clip / "known.safetensors", out / "instruct" / "known.safetensors")
     scheduler = out / "instruct" / "scheduler"
     scheduler.mkdir(exist_ok=True)
     (scheduler / "scheduler_config.json").write_text(json.dumps(SCHEDULER, indent=2) + "\n")
@@ -100,19 +100,17 @@ def assemble(runs: Path, out: Path, unet: Path) -> None:
         }
     }
     (out / "bundle.json").write_text(json.dumps({"schema": 1, "name": "nano", "roles": roles}, indent=2) + "\n")
-    (out / "README.md").write_text(card(runs, out, unet), encoding="utf-8")
+    (out / "README.md").write_text(card(out, clip, trained), encoding="utf-8")
     write_manifest(out)
 
 
-def card(runs: Path, out: Path, unet: Path) -> str:
-    """The model card: what each part is, how it was trained, figures, limits, hashes. Nothing typed in by hand."""
+def card(out: Path, clip: Path, trained: dict[str, Path]) -> str:
+    """The model card: what each part is, how it was trained, figures, limits, hashes. Nothing typed in by hand.
+
+    ``clip``: the folder of the text encoder's last training. ``trained``: by name, the folder of every training.
+    """
     rows = []
-    for name, folder in (
-        ("vae", runs / "vae"),
-        ("clip", runs / "clip"),
-        ("instruct, stills", runs / "stills"),
-        *([] if unet.parent == runs / "stills" else [("instruct, clips", unet.parent)]),
-    ):
+    for name, folder in trained.items():
         state = json.loads((folder / "state.json").read_text())
         settings = ", ".join(
             f"{k} {v}" for k, v in state["identity"].items() if k not in {"recipe", "steps", "save_every", "average"}
@@ -125,7 +123,7 @@ def card(runs: Path, out: Path, unet: Path) -> str:
             f"| `{file.relative_to(out)}` | {count / 1e6:.2f} M | {file.stat().st_size / 1e6:.1f} MB "
             f"| `{sha256(file)}` |"
         )
-    figures = json.loads((runs / "clip" / "figures.json").read_text())
+    figures = json.loads((clip / "figures.json").read_text())
     parts = [
         "# nano",
         "vedit's built-in model for `vedit instruct`: small enough for two CPU cores, trained by this project from "
@@ -157,11 +155,16 @@ def _header(file: Path) -> dict[str, Any]:
 def main() -> None:
     """Command line of the recipe."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument("--out", type=Path, default=Path("models/nano"))
-    parser.add_argument("--unet", type=Path, default=Path("runs/clips/unet"))
+    parser.add_argument("--vae", type=Path, default=Path("runs/vae"))
+    parser.add_argument("--clip", type=Path, default=Path("runs/clip"))
+    parser.add_argument("--tokenizer", type=Path, default=Path("runs/tokenizer"))
+    parser.add_argument("--unet", type=Path, default=Path("runs/clips"))
+    parser.add_argument("--before", action="append", default=[], help="an earlier training, NAME=FOLDER, for the card")
     args = parser.parse_args()
-    assemble(args.runs, args.out, args.unet)
+    earlier = {name: Path(folder) for name, folder in (item.split("=", 1) for item in args.before)}
+    trained = {**earlier, "vae": args.vae, "clip": args.clip, "instruct": args.unet}
+    assemble(args.out, args.vae, args.clip, args.tokenizer, args.unet, trained)
 
 
 if __name__ == "__main__":

@@ -271,7 +271,7 @@ def main() -> None:
     parser.add_argument("--sources", type=int, default=20000)
     parser.add_argument("--clips", type=int, default=900)
     parser.add_argument("--consistency", default="matched", choices=["none", "literal", "matched"])
-    parser.add_argument("--consistency-weight", type=float, default=0.1)
+    parser.add_argument("--consistency-weight", type=float, default=2.0)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--stills-seed", type=int, default=1, help="of the stills")
     parser.add_argument("--keep-temporal", action="store_true", help="go on with --start's temporal layers (clips)")
@@ -306,7 +306,8 @@ def main() -> None:
 
     from vedit.nets.video_unet import Temporal, VideoUNet, inflate
 
-    temporal = Temporal(motion_layers=1, motion_heads=4, double_attention=False, convolution_layers=1)
+    # Attention where motion is seen; at the coarsest level, where a frame has a few positions, convolutions do.
+    temporal = Temporal(motion_layers=(1, 1, 1, 0), motion_heads=4, double_attention=False, convolution_layers=1)
     gains = channel_weight(args.vae, np.load(next(args.data.glob("stills-99-*.npy")), mmap_mode="r"))
     print("channel weights", [round(float(g), 2) for g in gains], flush=True)
     stills = stills_cache(args.stills_seed, args.sources, f"latents-stills-{args.stills_seed}-{args.sources}")
@@ -335,6 +336,8 @@ def main() -> None:
             one_frame_share=0.4,
             half_share=0.3,
             still_batch=24,
+            terminal_share=0.35,
+            common_share=0.5,
             consistency=args.consistency,
             consistency_weight=args.consistency_weight,
             seed=args.seed,
