@@ -278,8 +278,9 @@ def test_it_says_when_an_instruction_is_far_from_what_it_knows(bundle):
     assert "--model" in warning
     assert "\n" not in warning
     others = {"directions": known, "others": engine.text.embed(["9,9?9"])}
-    assert told("9,9?9", directions=others, threshold=None) is not None
-    assert told("snow", directions=others, threshold=None) is None
+    assert told("9,9?9", directions=others, threshold=0.0) is not None
+    assert told("snow", directions=others, threshold=0.0) is None
+    assert told("9,9?9", directions=others, threshold=None) is None
 
 
 def test_a_random_edit_takes_the_steps_that_the_model_advises_for_it(bundle):

@@ -261,15 +261,15 @@ class InstructVid2Vid:
     def knows(self, prompt: str) -> str | None:
         """A warning when ``prompt`` is far from every edit the model was trained for, or too long; else None.
 
-        Far: the cosine between its embedding and the nearest of the ``directions`` is below ``threshold``, or it is
-        nearer to one of the ``others``, which stand for everything else. A model without these never warns.
+        Far: its cosine to the nearest of the ``directions``, less that to the nearest of the ``others``, which stand
+        for everything else, is below ``threshold``. A model without these never warns.
         """
         directions, others = self._directions.get("directions"), self._directions.get("others")
-        if directions is not None and self.text.can_embed:
+        if directions is not None and self._threshold is not None and self.text.can_embed:
             embedded = self._embed(prompt)
             near = float((directions.float() @ embedded).max())
-            elsewhere = float((others.float() @ embedded).max()) if others is not None and len(others) else -1.0
-            if near < (self._threshold if self._threshold is not None else -1.0) or near < elsewhere:
+            elsewhere = float((others.float() @ embedded).max()) if others is not None and len(others) else 0.0
+            if near - elsewhere < self._threshold:
                 knows = f"; it knows {', '.join(self._known)}" if self._known else ""
                 return (
                     f"the instruction is far from what {self._model} was trained for{knows}; "
