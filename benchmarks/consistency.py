@@ -1,0 +1,68 @@
+"""What the inter-frame consistency loss does: three trainings from the same weights on the same batches.
+
+    python benchmarks/consistency.py CLIP... --out benchmarks/results/consistency.json [--steps 300]
+
+From nano's instruct network, ``nano_instruct clips`` goes on for ``--steps`` steps without the loss, with its literal
+and with its matched form, all else equal. Each result is measured by ``instruct.py`` on the clips: fidelity (PSNR) and
+flicker (warp error over the exact operation's, and frame by frame over the whole window).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+FORMS = {"none": 0.0, "literal": 0.1, "matched": 2.0}  # form and weight
+OPERATIONS = "sepia,warmer,night,sunset,fog,pencil-sketch,cartoon,oil-painting"
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("clips", nargs="+", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--rate", type=float, default=3e-4)
+    parser.add_argument("--frames", type=int, default=8)
+    parser.add_argument("--runs", type=Path, default=Path("runs/consistency"))
+    parser.add_argument("--data", nargs="*", default=["--seed", "2", "--clips", "1100"], help="of the recipe")
+    args = parser.parse_args()
+    from vedit import weights
+
+    nano = weights.open_bundle("nano", "instruct")
+    parts = nano.components
+    figures: dict[str, object] = {"steps": args.steps, "rate": args.rate, "operations": OPERATIONS}
+    for form, weight in FORMS.items():
+        out = args.runs / form
+        recipe = [sys.executable, "-m", "vedit.training.recipes.nano_instruct", "clips", "--keep-temporal", "--resume"]
+        recipe += ["--start", str(parts["unet"]), "--vae", str(parts["vae"]), "--clip", str(parts["clip"])]
+        recipe += ["--tokenizer", str(parts["tokenizer"]), "--out", str(out), *args.data]
+        recipe += ["--steps", str(args.steps), "--rate", str(args.rate)]
+        recipe += ["--consistency", form, "--consistency-weight", str(weight)]
+        subprocess.run(recipe, check=True)
+        with tempfile.TemporaryDirectory() as folder:
+            bundle = Path(folder, "nano")
+            shutil.copytree(nano.path, bundle)
+            shutil.copytree(out / "unet", bundle / Path(parts["unet"]).relative_to(nano.path), dirs_exist_ok=True)
+            weights.write_manifest(bundle)
+            measure = [sys.executable, str(Path(__file__).with_name("instruct.py")), *map(str, args.clips)]
+            measure += ["--out", folder, "--model", str(bundle), "--frames", str(args.frames), "--single"]
+            subprocess.run([*measure, "--operations", OPERATIONS], check=True, stdout=subprocess.DEVNULL)
+            summary = json.loads(Path(folder, "results.json").read_text())["summary"]
+        figures[form] = {
+            "weight": weight,
+            **{family: summary[family]["psnr"] for family in ("tone", "weather", "style")},
+            "flicker_over_exact": summary["warp_ratio_exact"],
+            "frame_by_frame_over_window": summary["warp_ratio_single"],
+        }
+        print(form, json.dumps(figures[form]), flush=True)
+    args.out.write_text(json.dumps(figures, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
