@@ -64,7 +64,7 @@ class Encoder:
     def logit_scale(self) -> float:
         """What the model multiplies cosines by: exp of its learnt scale."""
         clip: Any = self.text.clip
-        return float(clip.logit_scale.exp())
+        return float(clip.logit_scale.detach().exp())
 
     def _unit(self, row: np.ndarray) -> np.ndarray:
         length = float(np.linalg.norm(row))

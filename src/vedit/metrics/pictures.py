@@ -51,8 +51,19 @@ class Picture:
     @cached_property
     def lab(self) -> np.ndarray:
         """(3,) float64: CIELAB, D65, of the frame's mean colour."""
-        mean = self.levels.reshape(-1, 3).mean(0, dtype=np.float64) / 255
-        return cv2.cvtColor(mean.astype(np.float32)[None, None], cv2.COLOR_RGB2LAB)[0, 0].astype(np.float64)
+        return to_lab(self.levels.reshape(-1, 3).mean(0, dtype=np.float64) / 255)
+
+
+# sRGB's primaries and white, D65 (IEC 61966-2-1).
+_TO_XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+
+
+def to_lab(rgb: np.ndarray) -> np.ndarray:
+    """(3,) float64 CIELAB of an sRGB colour (3,) in [0, 1]. OpenCV's own goes through coarse tables."""
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    ratio = _TO_XYZ @ linear / _TO_XYZ.sum(1)
+    x, y, z = np.where(ratio > (6 / 29) ** 3, np.cbrt(ratio), ratio / (3 * (6 / 29) ** 2) + 4 / 29)
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
 
 
 def shrink(image: np.ndarray) -> np.ndarray:
