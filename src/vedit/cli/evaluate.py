@@ -91,6 +91,10 @@ def evaluate(
     )
     if csv is not None:
         _check_csv(csv, [source, *edited], overwrite)
+    if report is not None:
+        from vedit.metrics.report import check_folder
+
+        check_folder(report, overwrite, [source, *edited])
     from vedit.metrics.pairs import Clips
 
     named = {measure.name for measure in asked} if metrics is not None else {gate.metric for gate in bounds}

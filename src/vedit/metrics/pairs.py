@@ -51,10 +51,12 @@ class Clips:
 
 @dataclass(frozen=True, eq=False)
 class Matched:
-    """The pictures of one instant. ``lateness``: of each edit, seconds after the source's frame."""
+    """The pictures of one instant. ``time`` and ``duration`` of the source's frame in seconds; ``lateness``: of each
+    edit, seconds after it."""
 
     index: int
     time: Fraction
+    duration: Fraction
     source: Picture
     edited: tuple[Picture, ...]
     lateness: tuple[Fraction, ...]
@@ -88,6 +90,7 @@ def matched(clips: Clips) -> Iterator[Matched]:
             yield Matched(
                 count,
                 frame.time,
+                frame.duration * clips.source.time_base,
                 _picture(frame),
                 tuple(pictures[:edited]),
                 tuple(fellow.time - frame.time for fellow in fellows[:edited]),
