@@ -106,7 +106,11 @@
     parent.append(made);
     return made;
   }
-  const number = (value) => value === null || value === undefined ? "–" : String(Number(value.toPrecision(4)));
+  function number(value, digits = 4) {
+    if (value === null || value === undefined) return "–";
+    const small = value !== 0 && Math.abs(value) < 0.001;
+    return small ? value.toExponential(digits - 2) : String(Number(value.toPrecision(digits)));
+  }
   const x = (time) => LEFT + (WIDTH - LEFT - RIGHT) * (data.duration > 0 ? time / data.duration : 0);
   function plot(entry) {
     const box = element("div", byId("plots"));
@@ -123,7 +127,7 @@
     for (const share of [0.06, 0.5, 0.94]) {
       const value = low + share * (high - low);
       svg("line", { x1: LEFT, x2: WIDTH - RIGHT, y1: y(value), y2: y(value), class: "axis" }, canvas);
-      svg("text", { x: LEFT - 5, y: y(value) + 4, "text-anchor": "end" }, canvas, number(value));
+      svg("text", { x: LEFT - 5, y: y(value) + 4, "text-anchor": "end" }, canvas, number(value, 3));
     }
     for (const share of [0, 0.5, 1]) {
       const anchor = share === 0 ? "start" : share === 1 ? "end" : "middle";
