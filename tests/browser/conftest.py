@@ -15,7 +15,7 @@ import pytest
 
 HERE = Path(__file__).resolve().parent
 #: A name and texts that would break a page which does not escape them.
-NAME = "it's <b>\"bold\"<script>alert(1) & co.mkv"
+NAME = 'it\'s <b>"bold"<script>alert(1) & co.mkv'
 PROMPT = '</script><img src=x onerror="document.title=`broken`"> snow'
 
 
@@ -59,7 +59,10 @@ def report(tmp_path_factory) -> Path:
     source = synth.make_clip(folder / "source.mkv", frames, **how)
     dark = synth.make_clip(folder / "dark.mkv", [frame // 2 for frame in frames], **how)
     noise = np.random.default_rng(0)
-    noisy = [np.clip(f.astype(int) + noise.integers(-k, k + 1, f.shape), 0, 255).astype(np.uint8) for k, f in enumerate(frames)]
+    noisy = [
+        np.clip(f.astype(int) + noise.integers(-k, k + 1, f.shape), 0, 255).astype(np.uint8)
+        for k, f in enumerate(frames)
+    ]
     # FFmpeg's own path rules do not matter here: the file is renamed after it was written.
     nasty = synth.make_clip(folder / "nasty.mkv", noisy, **how).rename(folder / NAME)
     Path(f"{nasty}.vedit.json").write_text(json.dumps({"schema": 1, "job": {"prompt": PROMPT}}))

@@ -1,4 +1,4 @@
-"""The page of ``vedit evaluate --report`` in a real browser: it plays in step, wipes, points, escapes and stays home."""
+"""The page of ``vedit evaluate --report`` in a real browser: it plays in step, wipes, escapes and stays at home."""
 
 from __future__ import annotations
 
@@ -36,7 +36,10 @@ def settle(browser) -> None:
 
 
 def test_every_video_is_played_by_the_browser(page):
-    assert page.run(f"return {VIDEOS}.map(video => [video.videoWidth, video.videoHeight, video.error])") == [[160, 96, None]] * 3
+    assert (
+        page.run(f"return {VIDEOS}.map(video => [video.videoWidth, video.videoHeight, video.error])")
+        == [[160, 96, None]] * 3
+    )
     assert page.run(f"return {VIDEOS}[0].duration") == pytest.approx(1.22, abs=0.03)
 
 
@@ -86,7 +89,8 @@ def test_uneven_frame_times_are_kept(page):
 
 def set_time(page, seconds: float) -> None:
     page.run(
-        "const bar = document.getElementById('seek'); bar.value = arguments[0]; bar.dispatchEvent(new Event('input'))", seconds
+        "const bar = document.getElementById('seek'); bar.value = arguments[0]; bar.dispatchEvent(new Event('input'))",
+        seconds,
     )
     settle(page)
 
@@ -98,7 +102,9 @@ def test_the_cursor_and_the_figures_follow_the_player(page):
     middle = cursor(page)
     assert middle > start
     assert cursor(page, "warp_error") == middle
-    shown = page.run("return [...document.querySelectorAll('[data-metric=psnr] output')].map(o => Number(o.textContent))")
+    shown = page.run(
+        "return [...document.querySelectorAll('[data-metric=psnr] output')].map(o => Number(o.textContent))"
+    )
     assert shown == pytest.approx([line["values"][15] for line in lines], rel=1e-3)
     set_time(page, 0)
     assert cursor(page) == start
@@ -113,13 +119,13 @@ def test_a_click_on_a_plot_goes_there(page):
 
 def test_the_wipe(page):
     page.click("#wipe")
-    shown = f"return {VIDEOS}.map(video => video.offsetParent !== null && getComputedStyle(video.parentNode).display !== 'none')"
+    shown = f"return {VIDEOS}.map(video => video.offsetParent !== null)"
     assert page.run(shown) == [True, True, False]
     clip = f"return getComputedStyle({VIDEOS}[1]).clipPath"
     assert page.run(clip) == "inset(0px 0px 0px 50%)"
     page.run("const w = document.getElementById('wiper'); w.value = 20; w.dispatchEvent(new Event('input'))")
     assert page.run(clip) == "inset(0px 0px 0px 20%)"
-    boxes = page.run(f"return {VIDEOS}.slice(0, 2).map(v => {{ const b = v.getBoundingClientRect(); return [b.left, b.top, b.width, b.height]; }})")
+    boxes = [page.run(f"return Object.values({VIDEOS}[{n}].getBoundingClientRect().toJSON())") for n in (0, 1)]
     assert boxes[0] == pytest.approx(boxes[1], abs=0.5)
     page.run("const c = document.getElementById('chosen'); c.value = 2; c.dispatchEvent(new Event('change'))")
     assert page.run(shown) == [True, False, True]

@@ -19,7 +19,8 @@ _ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
 def missing() -> str | None:
     """Why there is no browser to test with, or None."""
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    lacking = [name for name, path in (("chromium", chromium), ("chromedriver", shutil.which("chromedriver"))) if not path]
+    found = {"chromium": chromium, "chromedriver": shutil.which("chromedriver")}
+    lacking = [name for name, path in found.items() if not path]
     if lacking:
         return f"no {' and no '.join(lacking)} on this machine (Debian: apt install chromium chromium-driver)"
     return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -16,9 +17,7 @@ LOSSLESS = {"codec": "ffv1", "pix_fmt": "bgr0", "options": {}}  # pixels come ba
 
 @pytest.fixture
 def frames():
-    from vedit_synthetic_clips import moving_frames  # loaded by conftest
-
-    return moving_frames(6, 96, 64)
+    return sys.modules["vedit_synthetic_clips"].moving_frames(6, 96, 64)  # loaded by conftest
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from typing import Any
 
 import numpy as np
 import pytest
@@ -51,7 +52,7 @@ def test_embeddings_are_those_of_the_model_alone(encoder, tiny_clip):
     left = (small.width - side) // 2
     crop = np.asarray(small.crop((left, 0, left + side, side)), np.float32) / 255
     pixels = torch.from_numpy((crop - 0.5) / 0.25).permute(2, 0, 1)[None]
-    model = CLIPModel.from_pretrained(tiny_clip).eval()
+    model: Any = CLIPModel.from_pretrained(tiny_clip).eval()
     with torch.no_grad():
         expected = model.get_image_features(pixel_values=pixels).pooler_output[0].double().numpy()
     (found,) = seen(encoder, [picture])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -36,7 +37,7 @@ def test_warp_error_is_zero_for_a_translation_with_its_true_flow(sliding):
 
 def test_warp_error_of_a_translation_with_estimated_flow(run, sliding):
     moving = run(motion.WarpError(), sliding)["warp_error"]
-    unwarped = np.mean([(Picture(a).small - Picture(b).small) ** 2 for a, b in zip(sliding, sliding[1:], strict=False)])
+    unwarped = np.mean([(Picture(a).small - Picture(b).small) ** 2 for a, b in pairwise(sliding)])
     assert moving < 0.02 * float(unwarped)
 
 
@@ -69,7 +70,7 @@ def test_a_frozen_video_has_no_change(run, sliding):
 
 def test_temporal_measures_of_a_translation(run, sliding):
     found = run(motion.Temporal(TEMPORAL), sliding)
-    difference = np.mean([np.abs(a.astype(int) - b).mean() for a, b in zip(sliding, sliding[1:], strict=False)])
+    difference = np.mean([np.abs(a.astype(int) - b).mean() for a, b in pairwise(sliding)])
     assert found["frame_difference"] == pytest.approx(float(difference), rel=1e-4)
     assert found["optical_flow"] == pytest.approx(3, rel=0.1)
     # Only the blocks at the right edge have nowhere to come from.
@@ -98,7 +99,9 @@ def test_block_matching_by_brute_force():
     assert motion.block_residual(before, after) == pytest.approx(np.mean(best), rel=1e-4)
 
 
-@pytest.mark.parametrize(("size", "expected"), [((100, 50), (512, 256)), ((300, 512), (256, 437)), ((256, 300), (256, 300))])
+@pytest.mark.parametrize(
+    ("size", "expected"), [((100, 50), (512, 256)), ((300, 512), (256, 437)), ((256, 300), (256, 300))]
+)
 def test_motion_is_measured_at_one_size(size, expected):
     assert shrink(np.zeros((*size, 3), np.float32)).shape[:2] == expected
 

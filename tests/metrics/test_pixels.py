@@ -23,7 +23,9 @@ def noise(seed: int, count: int = 3, height: int = 40, width: int = 52) -> list[
 def similar(frames: list[np.ndarray], seed: int, strength: int = 20) -> list[np.ndarray]:
     rng = np.random.default_rng(seed)
     return [
-        np.clip(cv2.GaussianBlur(f, (3, 3), 1).astype(int) + rng.integers(-strength, strength, f.shape), 0, 255).astype(np.uint8)
+        np.clip(cv2.GaussianBlur(f, (3, 3), 1).astype(int) + rng.integers(-strength, strength, f.shape), 0, 255).astype(
+            np.uint8
+        )
         for f in frames
     ]
 

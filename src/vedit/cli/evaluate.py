@@ -13,7 +13,7 @@ from vedit.cli.options import ProgressStyle
 from vedit.errors import GateError, UsageError
 
 if TYPE_CHECKING:
-    from vedit.metrics.evaluate import Answer, Question
+    from vedit.metrics.evaluate import Answer
     from vedit.metrics.gates import Gate
     from vedit.metrics.pairs import Clips
     from vedit.render.progress import Progress
@@ -44,8 +44,8 @@ def evaluate(
         str | None, _option("--tracks", metavar="FILE", help="JSON or CSV: where points should move.")
     ] = None,
     clip: Annotated[
-        str, _option("--clip", metavar="MODEL", help="CLIP model: a folder, a name or a cached hub id.",
-                     show_default=True),
+        str,
+        _option("--clip", metavar="MODEL", help="CLIP model: a folder, a name or a cached hub id.", show_default=True),
     ] = "nano",
     pickscore: Annotated[str | None, _option("--pickscore", metavar="MODEL", help="Model of PickScore.")] = None,
     metrics: Annotated[
@@ -141,9 +141,7 @@ def _measure(
     return answer
 
 
-def _loaded(
-    clips: Clips, given: dict[str, str | None], wants: set[str], device: str, told: Progress
-) -> dict[str, Any]:
+def _loaded(clips: Clips, given: dict[str, str | None], wants: set[str], device: str, told: Progress) -> dict[str, Any]:
     """The tracks and models that are wanted."""
     made: dict[str, Any] = {}
     if "tracks" in wants and given["tracks"] is not None:

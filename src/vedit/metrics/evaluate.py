@@ -1,4 +1,4 @@
-"""Runs measures over source and edits in one pass: every frame is decoded once, and memory does not grow with length."""
+"""Runs measures over source and edits in one pass: each frame is decoded once, memory does not grow with length."""
 
 from __future__ import annotations
 
@@ -135,8 +135,11 @@ def evaluate(
     count = 0
     if asked or watcher is not None:
         clips.require_same_size()
-        if min(clips.source.display_width, clips.source.display_height) < 11 and any("ssim" in m.name for m in asked):
-            raise InputError(f"{clips.source.path}: SSIM needs pictures of 11×11 pixels at least; leave it out of --metrics")
+        sides = clips.source.display_width, clips.source.display_height
+        if min(sides) < 11 and any(measure.name.startswith("ssim") for measure in asked):
+            raise InputError(
+                f"{clips.source.path}: is {sides[0]}×{sides[1]}, SSIM needs 11×11 at least; leave it out of --metrics"
+            )
         count, figures, own = _stream(clips, question, watcher, progress)
     agreements = []
     if any(not measure.frames for measure in question.measures):
@@ -145,7 +148,9 @@ def evaluate(
             found.update(told.figures())
         count = count or agreements[0].frames[0]
     warnings: list[str] = []
-    rows = tuple(_figures(question, found, own, info.path, warnings) for found, info in zip(figures, clips.edited, strict=True))
+    rows = tuple(
+        _figures(question, found, own, info.path, warnings) for found, info in zip(figures, clips.edited, strict=True)
+    )
     return Answer(question, clips, count, rows, tuple(agreements), warnings)
 
 
@@ -237,9 +242,9 @@ def _clip_accumulators(question: Question, encoder: Encoder, names: frozenset[st
         made.append(clip.Consistency(encoder))
     if question.prompt is not None and "textual_alignment" in names:
         made.append(clip.Alignment("textual_alignment", encoder, question.prompt, 100.0))
-    if question.prompt is not None and question.source_prompt is not None:
-        if names & {"frame_accuracy", "directional_similarity"}:
-            made.append(clip.Direction(encoder, question.prompt, question.source_prompt))
+    wanted = names & {"frame_accuracy", "directional_similarity"}
+    if wanted and question.prompt is not None and question.source_prompt is not None:
+        made.append(clip.Direction(encoder, question.prompt, question.source_prompt))
     return made
 
 
@@ -366,5 +371,3 @@ def count_frames(info: Any) -> int:
         return max(1, sum(1 for packet in container.demux(container.streams[info.stream]) if packet.size))
     finally:
         container.close()
-
-

@@ -81,7 +81,10 @@ def matched(clips: Clips) -> Iterator[Matched]:
         others = [iter(stack.enter_context(Reader(info.path, info))) for info in moving]
         count = 0
         for frame in source:
-            fellows = [_fellow(frame, next(other, None), info, clips.source) for other, info in zip(others, moving, strict=True)]
+            fellows = [
+                _fellow(frame, next(other, None), info, clips.source)
+                for other, info in zip(others, moving, strict=True)
+            ]
             pictures = [_picture(fellow) for fellow in fellows]
             edited = len(clips.edited)
             mask = fixed

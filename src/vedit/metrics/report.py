@@ -178,7 +178,9 @@ class Series:
 
     def add(self, time: float, rows: list[dict[str, float]]) -> None:
         """The next frame's; NaN stands for what is not there."""
-        self._file.write(array("d", [time, *(row.get(name, math.nan) for row in rows for name in self._names)]).tobytes())
+        self._file.write(
+            array("d", [time, *(row.get(name, math.nan) for row in rows for name in self._names)]).tobytes()
+        )
         self.count += 1
 
     def _rows(self) -> Iterator[array[float]]:

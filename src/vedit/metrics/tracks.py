@@ -78,7 +78,9 @@ def _from_json(name: str, text: str) -> list[_Raw]:
     try:
         content = json.loads(text)
     except ValueError as error:
-        raise InputError(f'{name}: not JSON ({error}); tracks are {{"tracks": [{{"points": [[x, y], ...]}}]}}') from None
+        raise InputError(
+            f'{name}: not JSON ({error}); tracks are {{"tracks": [{{"points": [[x, y], ...]}}]}}'
+        ) from None
     tracks = content.get("tracks") if isinstance(content, dict) else None
     if not isinstance(tracks, list) or not all(isinstance(track, dict) for track in tracks):
         raise InputError(f'{name}: has no list of tracks; it should be {{"tracks": [{{"points": [[x, y], ...]}}]}}')
@@ -106,7 +108,9 @@ def _from_csv(name: str, text: str) -> list[_Raw]:
         try:
             points.append([float(row[2]), float(row[3])])
         except ValueError:
-            raise InputError(f"{name}:{number}: x and y are {row[2]!r} and {row[3]!r}; they should be numbers") from None
+            raise InputError(
+                f"{name}:{number}: x and y are {row[2]!r} and {row[3]!r}; they should be numbers"
+            ) from None
         times.append(_seconds_if_number(row[1].strip()))
     return [(key, points, times) for key, (points, times) in found.items()]
 
