@@ -56,6 +56,7 @@ complete -c vedit -n '__vedit_typing vedit evaluate' -l reference -r -F -d 'What
 complete -c vedit -n '__vedit_typing vedit evaluate' -l tracks -r -F -d 'JSON or CSV: where points should move.'
 complete -c vedit -n '__vedit_typing vedit evaluate' -l clip -r -F -d 'CLIP model: a folder, a name or a cached hub id.'
 complete -c vedit -n '__vedit_typing vedit evaluate' -l pickscore -r -F -d 'Model of PickScore.'
+complete -c vedit -n '__vedit_typing vedit evaluate' -l features -r -F -d 'Feature network, to compare folders of clips. Repeatable.'
 complete -c vedit -n '__vedit_typing vedit evaluate' -l metrics -x -d 'Names or groups, with commas. [all that apply]'
 complete -c vedit -n '__vedit_typing vedit evaluate' -l report -r -F -d 'Also write a page that plays and plots everything.'
 complete -c vedit -n '__vedit_typing vedit evaluate' -l json -d 'Print one JSON object instead of the table.'

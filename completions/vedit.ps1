@@ -64,6 +64,7 @@ Register-ArgumentCompleter -Native -CommandName vedit -ScriptBlock {
             '--tracks|JSON or CSV: where points should move.',
             '--clip|CLIP model: a folder, a name or a cached hub id.',
             '--pickscore|Model of PickScore.',
+            '--features|Feature network, to compare folders of clips. Repeatable.',
             '--metrics|Names or groups, with commas. [all that apply]',
             '--report|Also write a page that plays and plots everything.',
             '--json|Print one JSON object instead of the table.',
@@ -196,6 +197,7 @@ Register-ArgumentCompleter -Native -CommandName vedit -ScriptBlock {
         'vedit evaluate --tracks' = @()
         'vedit evaluate --clip' = @()
         'vedit evaluate --pickscore' = @()
+        'vedit evaluate --features' = @()
         'vedit evaluate --metrics' = @()
         'vedit evaluate --report' = @()
         'vedit evaluate --csv' = @()

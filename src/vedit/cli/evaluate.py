@@ -13,7 +13,7 @@ from vedit.cli.options import ProgressStyle
 from vedit.errors import GateError, UsageError
 
 if TYPE_CHECKING:
-    from vedit.metrics.evaluate import Answer
+    from vedit.metrics.evaluate import Answer, Told
     from vedit.metrics.gates import Gate
     from vedit.metrics.pairs import Clips
     from vedit.render.progress import Progress
@@ -48,6 +48,10 @@ def evaluate(
         _option("--clip", metavar="MODEL", help="CLIP model: a folder, a name or a cached hub id.", show_default=True),
     ] = "nano",
     pickscore: Annotated[str | None, _option("--pickscore", metavar="MODEL", help="Model of PickScore.")] = None,
+    features: Annotated[
+        list[str] | None,
+        _option("--features", metavar="MODEL", help="Feature network, to compare folders of clips. Repeatable."),
+    ] = None,
     metrics: Annotated[
         str | None, _option("--metrics", metavar="LIST", help="Names or groups, with commas. [all that apply]")
     ] = None,
@@ -81,6 +85,9 @@ def evaluate(
     from vedit.metrics import gates, registry
 
     bounds = gates.parse_gates(fail_under or (), fail_over or ())
+    if features or any(Path(name).is_dir() for name in [source, *edited]):
+        _compare_folders(source, edited, features or [], metrics, bounds, device, json, csv, report, overwrite)
+        return
     given = {"clip": clip, "pickscore": pickscore, "mask": mask, "reference": reference, "tracks": tracks,
              "prompt": prompt, "source_prompt": source_prompt}  # fmt: skip
     for name, value in given.items():
@@ -106,7 +113,37 @@ def evaluate(
 
     with console.results_only(), reporter("none" if quiet else progress.value) as told:
         answer = _measure(clips, asked, frozenset(named), bounds, given, wants, device, report, overwrite, told)
-    _tell(answer, json, csv, report)
+    from vedit.metrics.evaluate import to_dict
+
+    _tell(answer, to_dict(answer), answer.warnings, json, csv, report)
+
+
+def _compare_folders(
+    source: str,
+    edited: list[str],
+    features: list[str],
+    metrics: str | None,
+    bounds: tuple[Gate, ...],
+    device: str,
+    json: bool,
+    csv: str | None,
+    report: str | None,
+    overwrite: bool,
+) -> None:
+    """FID, FVD and KVD of folders of clips."""
+    if not features:
+        raise UsageError("folders of clips are compared by a feature network: give --features, or give single clips")
+    if report is not None:
+        raise UsageError("--report shows single clips, not folders; leave it out")
+    if csv is not None:
+        _check_csv(csv, [], overwrite)
+    from vedit.metrics import distribution
+    from vedit.render import machine
+
+    chosen = machine.choose_device(device)
+    with console.results_only():
+        answer = distribution.compare(source, edited, features, metrics, bounds, chosen)
+    _tell(answer, answer.to_dict(), [], json, csv, None)
 
 
 def _measure(
@@ -182,11 +219,13 @@ def _check_csv(path: str, inputs: list[str], overwrite: bool) -> None:
             raise UsageError(f"--csv {path}: exists already; -y replaces it")
 
 
-def _tell(answer: Answer, json: bool, csv: str | None, report: str | None) -> None:
+def _tell(
+    answer: Told, as_json: dict[str, Any], warnings: list[str], json: bool, csv: str | None, report: str | None
+) -> None:
     """Warnings, the CSV file, the result, and the exit code of the gates."""
     from vedit.metrics import evaluate as measured
 
-    for warning in answer.warnings:
+    for warning in warnings:
         console.warn(warning)
     if csv is not None:
         from vedit.render.sidecar import write_bytes
@@ -194,12 +233,12 @@ def _tell(answer: Answer, json: bool, csv: str | None, report: str | None) -> No
         write_bytes(csv, _as_csv(measured.table(answer)))
     page = None if report is None else str(Path(report) / "index.html")
     if json:
-        console.result_json(measured.to_dict(answer) | {"report": page})
+        console.result_json(as_json | {"report": page})
     else:
         console.result(measured.lines(answer))
         if page is not None:
             console.result(page)
-    failures = answer.failures()
+    failures = measured.failures_of(answer)
     if failures:
         shown = "; ".join(
             f"{failure.edited}: {failure.gate.metric} is {measured.shown(failure.value)}, {failure.gate.option}"

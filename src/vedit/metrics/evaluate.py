@@ -102,15 +102,55 @@ class Answer:
     agreements: tuple[Agreement, ...]
     warnings: list[str] = field(default_factory=list)
 
-    def failures(self) -> list[Failure]:
-        """The gates that were not passed, edit by edit."""
-        found = []
-        for info, figures in zip(self.clips.edited, self.figures, strict=True):
-            for gate in self.question.gates:
-                value = figures[gate.metric].value
-                if not gate.passed(math.nan if value is None else value):
-                    found.append(Failure(gate, info.path, value))
-        return found
+    @property
+    def source(self) -> str:
+        """Path of the source."""
+        return self.clips.source.path
+
+    @property
+    def edited(self) -> tuple[str, ...]:
+        """Paths of the edits."""
+        return tuple(info.path for info in self.clips.edited)
+
+    @property
+    def measures(self) -> tuple[Measure, ...]:
+        """What was measured."""
+        return self.question.measures
+
+    @property
+    def gates(self) -> tuple[Gate, ...]:
+        """What was to be kept."""
+        return self.question.gates
+
+
+class Told(Protocol):
+    """What can be shown as a table and held against gates: an :class:`Answer`, or one about folders of clips."""
+
+    @property
+    def source(self) -> str: ...
+
+    @property
+    def edited(self) -> tuple[str, ...]: ...
+
+    @property
+    def measures(self) -> tuple[Measure, ...]: ...
+
+    @property
+    def gates(self) -> tuple[Gate, ...]: ...
+
+    @property
+    def figures(self) -> tuple[dict[str, Figure], ...]: ...
+
+
+def failures_of(answer: Told) -> list[Failure]:
+    """The gates that were not passed, edit by edit."""
+    found = []
+    for path, figures in zip(answer.edited, answer.figures, strict=True):
+        for gate in answer.gates:
+            value = figures[gate.metric].value
+            if not gate.passed(math.nan if value is None else value):
+                found.append(Failure(gate, path, value))
+    return found
 
 
 class Watcher(Protocol):
@@ -271,7 +311,6 @@ def to_dict(answer: Answer) -> dict[str, Any]:
     """The answer as JSON values, after ``schema``: what was compared, every figure, and the gates that failed."""
     question, source = answer.question, answer.clips.source
     encoders = [encoder for encoder in (question.clip, question.pickscore) if encoder is not None]
-    failures = answer.failures()
     return {
         "schema": SCHEMA,
         "source": source.path,
@@ -286,10 +325,18 @@ def to_dict(answer: Answer) -> dict[str, Any]:
             | ({"agreement": _told(answer.agreements[number])} if answer.agreements else {})
             for number, (info, figures) in enumerate(zip(answer.clips.edited, answer.figures, strict=True))
         ],
-        "gates": [gate.option for gate in question.gates],
+        **judged(answer),
+        "warnings": answer.warnings,
+    }
+
+
+def judged(answer: Told) -> dict[str, Any]:
+    """The gates as JSON values: what was asked, whether all passed, and those that did not."""
+    failures = failures_of(answer)
+    return {
+        "gates": [gate.option for gate in answer.gates],
         "passed": not failures,
         "failed": [failure.to_dict() for failure in failures],
-        "warnings": answer.warnings,
     }
 
 
@@ -304,26 +351,26 @@ def _told(found: Agreement) -> dict[str, Any]:
     }
 
 
-def table(answer: Answer) -> list[dict[str, Any]]:
+def table(answer: Told) -> list[dict[str, Any]]:
     """One row for every measure of every edit: what ``--csv`` writes."""
     rows = []
-    for info, figures in zip(answer.clips.edited, answer.figures, strict=True):
+    for path, figures in zip(answer.edited, answer.figures, strict=True):
         for name, figure in figures.items():
             measure = MEASURES[name]
             value = "" if figure.value is None else "inf" if math.isinf(figure.value) else repr(figure.value)
             beside = "" if figure.source is None else repr(figure.source)
             rows.append(
-                {"source": answer.clips.source.path, "edited": info.path, "metric": name, "value": value,
+                {"source": answer.source, "edited": path, "metric": name, "value": value,
                  "unit": measure.unit, "better": measure.better, "source_value": beside, "model": figure.model or ""}
             )  # fmt: skip
     return rows
 
 
-def lines(answer: Answer) -> str:
+def lines(answer: Told) -> str:
     """The table for people: a row for every measure, a column for every edit."""
     from pathlib import Path
 
-    names = [Path(info.path).name for info in answer.clips.edited]
+    names = [Path(path).name for path in answer.edited]
     beside = any(figure.measure.beside for row in answer.figures for figure in row.values())
     header = ["", *names, *(["source"] if beside else []), "", ""]
     body = [
@@ -335,7 +382,7 @@ def lines(answer: Answer) -> str:
             {"higher": "↑", "lower": "↓", "": ""}[measure.better]
             + (f" {answer.figures[0][measure.name].model}" if answer.figures[0][measure.name].model else ""),
         ]
-        for measure in answer.question.measures
+        for measure in answer.measures
     ]
     return _columns([header, *body])
 

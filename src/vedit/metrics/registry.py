@@ -15,7 +15,7 @@ from vedit.errors import UsageError
 #: Short side in pixels at which motion is measured, up or down, so that clips of all sizes compare.
 SHORT_SIDE = 256
 
-Need = Literal["mask", "reference", "tracks", "clip", "pickscore", "prompt", "source_prompt"]
+Need = Literal["mask", "reference", "tracks", "clip", "pickscore", "prompt", "source_prompt", "features"]
 OPTION: dict[str, str] = {
     "mask": "--mask",
     "reference": "--reference",
@@ -24,7 +24,9 @@ OPTION: dict[str, str] = {
     "pickscore": "--pickscore",
     "prompt": "--prompt",
     "source_prompt": "--source-prompt",
+    "features": "--features and folders of clips",
 }
+SETS = "distribution"  # the group of measures that compare folders of clips
 
 
 @dataclass(frozen=True)
@@ -159,6 +161,23 @@ _ALL = (
         "pickscore", "pickscore", "", "higher",
         "mean over frames of exp(logit scale) times the cosine between frame and --prompt, by the model of --pickscore",
         ("pickscore", "prompt"), beside=True,
+    ),
+    Measure(
+        "fid", SETS, "", "lower",
+        "Fréchet distance ‖μ₁ − μ₂‖² + Tr(Σ₁ + Σ₂ − 2(Σ₁Σ₂)^½) of the image network's features of all frames of two "
+        "folders; covariances unbiased, frames squeezed to the network's square, bilinear with antialiasing",
+        ("features",), frames=0, plotted=False,
+    ),
+    Measure(
+        "fvd", SETS, "", "lower",
+        "the same distance of the video network's features, one row a clip: its first frames, as many as the network "
+        "looks at",
+        ("features",), frames=0, plotted=False,
+    ),
+    Measure(
+        "kvd", SETS, "", "lower",
+        "unbiased squared maximum mean discrepancy of the same features with the kernel (a·b/D + 1)³, over all pairs",
+        ("features",), frames=0, plotted=False,
     ),
 )  # fmt: skip
 

@@ -26,7 +26,7 @@ import cv2
 import numpy as np
 
 from vedit.errors import UsageError
-from vedit.metrics.evaluate import SOURCE, Answer, Figure, Question, shown, to_dict
+from vedit.metrics.evaluate import SOURCE, Answer, Figure, Question, failures_of, shown, to_dict
 from vedit.metrics.pairs import Clips, Matched
 from vedit.metrics.registry import Measure
 from vedit.video.sheet import SheetSampler, contact_sheet, encode_png
@@ -357,12 +357,12 @@ def _videos(names: list[str]) -> str:
 def _failures(answer: Answer) -> str:
     return "\n".join(
         f'<p class="bad">{_escape(f"{f.edited}: {f.gate.metric} is {shown(f.value)}, failed {f.gate.option}")}</p>'
-        for f in answer.failures()
+        for f in failures_of(answer)
     )
 
 
 def _table(answer: Answer, names: list[str]) -> str:
-    failed = {(failure.edited, failure.gate.metric) for failure in answer.failures()}
+    failed = {(failure.edited, failure.gate.metric) for failure in failures_of(answer)}
     head = "".join(f"<th>{_escape(cell)}</th>" for cell in ("", *names, "source", "", "better", "model"))
     rows = []
     for measure in answer.question.measures:
