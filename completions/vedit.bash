@@ -32,7 +32,6 @@ _vedit() {
             'vedit instruct')
                 if [[ $current == -* ]]; then words='--method --steps --guidance --video-guidance -o --output -m --model -s --set --seed --size --window --overlap --start --ss --end --to --compare --sheet --threads --device --dtype --codec --crf --preset --pix-fmt --dry-run --json --progress -y --overwrite -q --quiet -v --verbose -h --help'; fi ;;
             'vedit evaluate')
-                compopt +o default 2>/dev/null
                 if [[ $current == -* ]]; then words='--prompt --source-prompt --mask --reference --tracks --clip --pickscore --features --metrics --report --json --csv --fail-under --fail-over --device --progress -y --overwrite -q --quiet -v --verbose -h --help'; fi ;;
             'vedit info')
                 if [[ $current == -* ]]; then words='--json -v --verbose -h --help'; fi ;;

@@ -48,7 +48,6 @@ complete -c vedit -n '__vedit_typing vedit instruct' -s y -l overwrite -d 'Repla
 complete -c vedit -n '__vedit_typing vedit instruct' -s q -l quiet -d 'Say nothing but errors.'
 complete -c vedit -n '__vedit_typing vedit instruct' -s v -l verbose -d 'Say more; show tracebacks.'
 complete -c vedit -n '__vedit_typing vedit instruct' -s h -l help -d 'Show this message and exit.'
-complete -c vedit -n '__vedit_typing vedit evaluate' -f
 complete -c vedit -n '__vedit_typing vedit evaluate' -l prompt -x -d 'What the edit should show.'
 complete -c vedit -n '__vedit_typing vedit evaluate' -l source-prompt -x -d 'What the source shows.'
 complete -c vedit -n '__vedit_typing vedit evaluate' -l mask -r -F -d 'PNG or video: white where the edit was wanted.'

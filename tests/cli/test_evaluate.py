@@ -159,6 +159,29 @@ def test_times_that_a_container_rounds_still_match(real, make_clip, frames, tmp_
     assert 0 < found["agreement"]["largest_time_difference"] <= 0.001
 
 
+def test_the_report(real, source, darker, tmp_path):
+    words = ["evaluate", source, darker, "--metrics", "psnr", "--report", tmp_path / "report"]
+    done = real(*words)
+    assert done.code == 0, done.err
+    assert done.out.splitlines()[-1] == str(tmp_path / "report" / "index.html")
+    assert (tmp_path / "report" / "index.html").is_file()
+    one_error_line(real(*words), 2, "--report", "-y")
+    assert json.loads(real(*words, "-y", "--json").out)["report"] == done.out.splitlines()[-1]
+    # A gate that fails still leaves the report: it is there to see why.
+    done = real(*words, "-y", "--fail-under", "psnr=90")
+    assert done.code == 6
+    assert "failed --fail-under psnr=90" in (tmp_path / "report" / "index.html").read_text()
+    one_error_line(real("evaluate", source, darker, "--report", tmp_path, "-y"), 2, "other files")
+
+
+def test_the_source_is_shown_in_the_displayed_orientation(real, make_clip, frames, tmp_path):
+    turned = make_clip(tmp_path / "turned.mp4", frames, rotation=90)
+    upright = make_clip(tmp_path / "upright.mp4", [np.rot90(frame).copy() for frame in frames])
+    found = measured(real, turned, upright, "--metrics", "psnr,size_agreement")["edited"][0]["metrics"]
+    assert found["size_agreement"]["value"] == 1
+    assert found["psnr"]["value"] is None or found["psnr"]["value"] > 40
+
+
 # gates
 
 
@@ -244,6 +267,9 @@ def test_what_is_not_a_number_for_a_clip(real, edit):
         (["--clip", "no-such-model", "--metrics", "clip"], 4, "no-such-model"),
         (["--csv", "/no/such/folder/t.csv", "--metrics", "psnr"], 2, "--csv"),
         (["--device", "tpu", "--metrics", "clip"], 2, "--device"),
+        (["--features", "no-such-network"], 3, "not a folder"),
+        (["--metrics", "fid"], 2, "--features"),
+        (["--report", "/no/such/folder/report", "--metrics", "psnr"], 2, "--report"),
     ],
     ids=str,
 )

@@ -116,11 +116,16 @@ def test_averages_leave_the_padding_out():
 
 SMALL = [
     {"conv": "stem.one", "channels": 6, "kernel": 3, "stride": 2, "padding": "same"},
-    {"branches": [
-        [{"conv": "mix.a", "channels": 5, "kernel": 1}],
-        [{"pool": "max", "kernel": 3, "stride": 1, "padding": 1}, {"conv": "mix.b", "channels": 4, "kernel": 1, "norm": False}],
-    ]},
-]  # fmt: skip
+    {
+        "branches": [
+            [{"conv": "mix.a", "channels": 5, "kernel": 1}],
+            [
+                {"pool": "max", "kernel": 3, "stride": 1, "padding": 1},
+                {"conv": "mix.b", "channels": 4, "kernel": 1, "norm": False},
+            ],
+        ]
+    },
+]
 
 
 def write_network(folder, video: bool = False, **changes):

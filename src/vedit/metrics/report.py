@@ -29,6 +29,7 @@ from vedit.errors import UsageError
 from vedit.metrics.evaluate import SOURCE, Answer, Figure, Question, failures_of, shown, to_dict
 from vedit.metrics.pairs import Clips, Matched
 from vedit.metrics.registry import Measure
+from vedit.signals import deferred
 from vedit.video.sheet import SheetSampler, contact_sheet, encode_png
 
 RESULTS = "results.json"
@@ -100,9 +101,10 @@ class Report:
         target = Path(os.path.realpath(self.folder))
         check_folder(str(self.folder), self._overwrite, [])
         self._made.chmod(0o777 & ~_umask())
-        if target.exists():
-            shutil.rmtree(target)
-        self._made.rename(target)
+        with deferred():  # an old report goes only when the new one takes its place
+            if target.exists():
+                shutil.rmtree(target)
+            self._made.rename(target)
 
     def _page(self, answer: Answer, names: list[str]) -> str:
         template = string.Template(_resource("page.html"))
