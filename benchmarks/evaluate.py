@@ -138,6 +138,13 @@ def table(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def save(out: Path, frames: int, model: str, clip_model: str, rows: list[dict[str, Any]]) -> None:
+    """After every edit, so that a run that is stopped has something to show."""
+    summary = {"frames": frames, "model": model, "clip_model": clip_model, "rows": rows}
+    (out / "results.json").write_text(json.dumps(summary, indent=1) + "\n")
+    (out / "table.md").write_text(table(rows))
+
+
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -154,10 +161,8 @@ def main() -> None:
             for name in EIGHT:
                 rows.append(measure(Path(folder), clip, name, args.frames, args.model, encoder))
                 print(json.dumps(rows[-1]), flush=True)
+                save(args.out, args.frames, args.model, encoder.name, rows)
             report(Path(folder), args.out, clip, encoder)
-    summary = {"frames": args.frames, "model": args.model, "clip_model": encoder.name, "rows": rows}
-    (args.out / "results.json").write_text(json.dumps(summary, indent=1) + "\n")
-    (args.out / "table.md").write_text(table(rows))
 
 
 if __name__ == "__main__":

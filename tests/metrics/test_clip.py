@@ -111,6 +111,22 @@ def test_nano_has_a_clip_model():
     assert len(found.sha256) == 64
 
 
+def test_a_hub_id_comes_from_the_local_cache_only(tmp_path, tiny_clip, monkeypatch):
+    import huggingface_hub
+
+    snapshot = tmp_path / "models--owner--clip" / "snapshots" / "abc"
+    shutil.copytree(tiny_clip, snapshot)
+
+    def cached(hub_id, name):
+        file = snapshot / name
+        return str(file) if hub_id == "owner/clip" and file.is_file() else None
+
+    monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", cached)
+    assert Encoder.load("clip", "owner/clip").name == "owner/clip"
+    with pytest.raises(ModelError, match="hf download owner/other"):
+        Encoder.load("clip", "owner/other")
+
+
 @pytest.mark.parametrize("lost", ["preprocessor_config.json", "vocab.json", "model.safetensors", "config.json"])
 def test_a_model_that_lacks_a_file(tmp_path, tiny_clip, lost):
     folder = shutil.copytree(tiny_clip, tmp_path / "clip")

@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Protocol
 
+from vedit import __version__
 from vedit.errors import InputError
 from vedit.metrics.accumulate import Accumulator, Moment
 from vedit.metrics.gates import Gate
-from vedit.metrics.pairs import Agreement, Clips, Matched, agreement, matched
+from vedit.metrics.pairs import Agreement, Clips, Matched, agreement, matched, sound_agreement
 from vedit.metrics.pictures import Picture, Step
 from vedit.metrics.registry import MEASURES, Measure
 
@@ -83,12 +85,10 @@ class Failure:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON values."""
-        return {
-            "metric": self.gate.metric,
-            "edited": self.edited,
-            "value": _finite(self.value),
-            "over" if self.gate.over else "under": self.gate.bound,
-        }
+        entry: dict[str, Any] = {"metric": self.gate.metric, "edited": self.edited, "value": _finite(self.value)}
+        if self.value is not None and math.isinf(self.value):
+            entry["infinite"] = True
+        return entry | {"over" if self.gate.over else "under": self.gate.bound}
 
 
 @dataclass(frozen=True)
@@ -173,6 +173,7 @@ def evaluate(
     figures: list[dict[str, float]] = [{} for _ in clips.edited]
     own: dict[str, float] = {}
     count = 0
+    lateness: list[Fraction] | None = None
     if asked or watcher is not None:
         clips.require_same_size()
         sides = clips.source.display_width, clips.source.display_height
@@ -180,10 +181,16 @@ def evaluate(
             raise InputError(
                 f"{clips.source.path}: is {sides[0]}×{sides[1]}, SSIM needs 11×11 at least; leave it out of --metrics"
             )
-        count, figures, own = _stream(clips, question, watcher, progress)
+        count, figures, own, lateness = _stream(clips, question, watcher, progress)
     agreements = []
     if any(not measure.frames for measure in question.measures):
-        agreements = [agreement(clips.source, info) for info in clips.edited]
+        for number, info in enumerate(clips.edited):
+            if lateness is None:
+                agreements.append(agreement(clips.source, info))
+            else:  # what could be matched agrees, and there is no need to decode it again
+                late = float(lateness[number])
+                sound = sound_agreement(clips.source, info)
+                agreements.append(Agreement(True, (count, count), True, late, sound))
         for found, told in zip(figures, agreements, strict=True):
             found.update(told.figures())
         count = count or agreements[0].frames[0]
@@ -196,8 +203,8 @@ def evaluate(
 
 def _stream(
     clips: Clips, question: Question, watcher: Watcher | None, progress: Callable[[int, int | None], None] | None
-) -> tuple[int, list[dict[str, float]], dict[str, float]]:
-    """Number of frames, figures of the edits, and the source's own."""
+) -> tuple[int, list[dict[str, float]], dict[str, float], list[Fraction]]:
+    """Number of frames, figures of the edits, the source's own, and by how much each edit's times are off at most."""
     edits = [_accumulators(question, question.names) for _ in clips.edited]
     beside = frozenset(measure.name for measure in question.measures if measure.beside)
     source = _accumulators(question, beside)
@@ -205,7 +212,9 @@ def _stream(
     total = clips.source.frames if clips.source.frames_declared else None
     before: Matched | None = None
     count = 0
+    lateness = [Fraction(0) for _ in clips.edited]
     for now in matched(clips):
+        lateness = [max(late, abs(more)) for late, more in zip(lateness, now.lateness, strict=True)]
         for encoder in encoders:
             encoder.see([now.source, *now.edited])
         source_step = None if before is None else Step(before.source, now.source)
@@ -229,7 +238,7 @@ def _stream(
         hint = f"measure only --metrics {fitting}" if fitting else "give a longer clip"
         raise InputError(f"{clips.source.path}: has one frame, and {short[0]} needs two or more; {hint}")
     figures = [_merge(accumulator.result() for accumulator in accumulators) for accumulators in edits]
-    return count, figures, _merge(accumulator.result() for accumulator in source)
+    return count, figures, _merge(accumulator.result() for accumulator in source), lateness
 
 
 def _merge(parts: Iterable[dict[str, float]]) -> dict[str, float]:
@@ -313,7 +322,10 @@ def to_dict(answer: Answer) -> dict[str, Any]:
     encoders = [encoder for encoder in (question.clip, question.pickscore) if encoder is not None]
     return {
         "schema": SCHEMA,
+        "version": __version__,
         "source": source.path,
+        "mask": None if answer.clips.mask is None else answer.clips.mask.path,
+        "reference": None if answer.clips.reference is None else answer.clips.reference.path,
         "frames": answer.frames,
         "width": source.display_width,
         "height": source.display_height,
