@@ -2,6 +2,7 @@
 #
 #   make demo      edit the sample clip; the video and a before/after contact sheet appear in demo/
 #   make test      the whole test suite (PYTEST_ARGS="-m 'not slow'" to choose)
+#   make test-browser   the report of vedit evaluate in a headless Chromium (Debian: chromium, chromium-driver)
 #   make lint      ruff, rules and format          make types        pyright
 #   make format    let ruff rewrite the sources    make completions  regenerate completions/
 #   make clean     remove what the targets made, .venv included
@@ -20,7 +21,7 @@ NAME         = $(basename $(notdir $(CLIP)))
 # Python compiles what it imports at the first run; to compile everything here would double the time.
 INSTALL      = $(BIN)/python -m pip install --disable-pip-version-check --no-compile --constraint constraints.txt $(PIP_ARGS)
 
-.PHONY: help demo test lint format types completions clean
+.PHONY: help demo test test-browser lint format types completions clean
 .DEFAULT_GOAL := help
 
 help:
@@ -34,6 +35,9 @@ demo: $(VENV)/.runtime
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-browser: $(VENV)/.dev
+	$(BIN)/python -m pytest -m browser $(PYTEST_ARGS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

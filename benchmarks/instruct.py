@@ -23,16 +23,19 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import cv2
 import numpy as np
 import torch
 
+from vedit.metrics.accumulate import Mean
+from vedit.metrics.motion import warp_difference
+from vedit.metrics.pictures import Picture, Step
+from vedit.metrics.pixels import decibels
 from vedit.world import operations, phrasings
-
-ABSENT: Any = None  # OpenCV's stubs do not say that a second map and a flow to start from may be absent
 
 
 def read_clip(path: Path, count: int, short: int = 256, multiple: int = 8) -> np.ndarray:
@@ -54,7 +57,7 @@ def read_clip(path: Path, count: int, short: int = 256, multiple: int = 8) -> np
 
 def psnr(a: np.ndarray, b: np.ndarray) -> float:
     """Peak signal-to-noise ratio of arrays in [0, 1], dB."""
-    return float(-10 * np.log10(max(float(np.mean((a.astype(np.float64) - b) ** 2)), 1e-12)))
+    return decibels(float(np.mean((a.astype(np.float64) - b) ** 2)) * 255**2)
 
 
 def best_matrix(source: np.ndarray, exact: np.ndarray) -> np.ndarray:
@@ -64,30 +67,19 @@ def best_matrix(source: np.ndarray, exact: np.ndarray) -> np.ndarray:
     return np.clip(x @ solution, 0, 1).reshape(source.shape).astype(np.float32)
 
 
-def flows(source: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-    """For every t > 0: where each pixel of frame t was in frame t − 1 (map for remap), and if it can be trusted."""
-    finder = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    grey = [cv2.cvtColor((f * 255).astype(np.uint8), cv2.COLOR_RGB2GRAY) for f in source]
-    grid = np.stack(np.meshgrid(np.arange(source.shape[2]), np.arange(source.shape[1])), -1).astype(np.float32)
-    out = []
-    for t in range(1, len(source)):
-        back, forth = finder.calc(grey[t], grey[t - 1], ABSENT), finder.calc(grey[t - 1], grey[t], ABSENT)
-        returned = cv2.remap(forth, grid + back, ABSENT, cv2.INTER_LINEAR)
-        gap = ((back + returned) ** 2).sum(-1)
-        trusted = gap < 0.01 * ((back**2).sum(-1) + (returned**2).sum(-1)) + 0.5
-        inside = ((grid + back >= 0) & (grid + back <= np.array(source.shape[2:0:-1]) - 1)).all(-1)
-        out.append((grid + back, trusted & inside))
-    return out
+def flows(source: np.ndarray) -> list[Step]:
+    """The steps from frame to frame, whose flow says what ``vedit evaluate`` would."""
+    pictures = [Picture(np.round(frame * 255).astype(np.uint8)) for frame in source]
+    return [Step(before, after) for before, after in pairwise(pictures)]
 
 
-def warp_error(video: np.ndarray, field: list[tuple[np.ndarray, np.ndarray]]) -> float:
+def warp_error(video: np.ndarray, steps: list[Step]) -> float:
     """Mean squared difference of every frame to its warped predecessor where the source's flow can be trusted."""
-    total, weight = 0.0, 0
-    for t, (where, trusted) in enumerate(field, 1):
-        warped = cv2.remap(video[t - 1], where, ABSENT, cv2.INTER_LINEAR)
-        total += float((((video[t] - warped) ** 2).mean(-1) * trusted).sum())
-        weight += int(trusted.sum())
-    return total / max(weight, 1)
+    mean = Mean()
+    for t, step in enumerate(steps):
+        error = warp_difference(video[t], video[t + 1], step.back)[step.trusted]
+        mean.add(float(error.mean(dtype=np.float64)) if error.size else 0.0, error.size)
+    return mean.value
 
 
 def to_tensor(frames: np.ndarray) -> torch.Tensor:

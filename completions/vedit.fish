@@ -3,7 +3,7 @@
 function __vedit_typing --description 'Whether this is the command being typed'
     set -l command vedit
     for word in (commandline -opc)[2..]
-        if contains -- "$command $word" 'vedit instruct' 'vedit info' 'vedit models' 'vedit models list' 'vedit models show' 'vedit models path' 'vedit world' 'vedit world draw' 'vedit train-adapter' 'vedit train-adapter instructvid2vid'
+        if contains -- "$command $word" 'vedit instruct' 'vedit evaluate' 'vedit info' 'vedit models' 'vedit models list' 'vedit models show' 'vedit models path' 'vedit world' 'vedit world draw' 'vedit train-adapter' 'vedit train-adapter instructvid2vid'
             set command "$command $word"
         end
     end
@@ -12,6 +12,7 @@ end
 
 complete -c vedit -n '__vedit_typing vedit' -f
 complete -c vedit -n '__vedit_typing vedit' -a instruct -d 'Edit INPUT as INSTRUCTION says and print the path of the result'
+complete -c vedit -n '__vedit_typing vedit' -a evaluate -d 'Measure every EDITED clip against SOURCE and print a table'
 complete -c vedit -n '__vedit_typing vedit' -a info -d 'Show what FILE holds, as vedit will see it: size as displayed, frame times, colour, streams'
 complete -c vedit -n '__vedit_typing vedit' -a models -d 'List and inspect models'
 complete -c vedit -n '__vedit_typing vedit' -a world -d 'The procedural world that nano is trained on'
@@ -47,6 +48,26 @@ complete -c vedit -n '__vedit_typing vedit instruct' -s y -l overwrite -d 'Repla
 complete -c vedit -n '__vedit_typing vedit instruct' -s q -l quiet -d 'Say nothing but errors.'
 complete -c vedit -n '__vedit_typing vedit instruct' -s v -l verbose -d 'Say more; show tracebacks.'
 complete -c vedit -n '__vedit_typing vedit instruct' -s h -l help -d 'Show this message and exit.'
+complete -c vedit -n '__vedit_typing vedit evaluate' -l prompt -x -d 'What the edit should show.'
+complete -c vedit -n '__vedit_typing vedit evaluate' -l source-prompt -x -d 'What the source shows.'
+complete -c vedit -n '__vedit_typing vedit evaluate' -l mask -r -F -d 'PNG or video: white where the edit was wanted.'
+complete -c vedit -n '__vedit_typing vedit evaluate' -l reference -r -F -d 'What a perfect edit would look like.'
+complete -c vedit -n '__vedit_typing vedit evaluate' -l tracks -r -F -d 'JSON or CSV: where points should move.'
+complete -c vedit -n '__vedit_typing vedit evaluate' -l clip -r -F -d 'CLIP model: a folder, a name or a cached hub id.'
+complete -c vedit -n '__vedit_typing vedit evaluate' -l pickscore -r -F -d 'Model of PickScore.'
+complete -c vedit -n '__vedit_typing vedit evaluate' -l features -r -F -d 'Feature network, to compare folders of clips. Repeatable.'
+complete -c vedit -n '__vedit_typing vedit evaluate' -l metrics -x -d 'Names or groups, with commas. [all that apply]'
+complete -c vedit -n '__vedit_typing vedit evaluate' -l report -r -F -d 'Also write a page that plays and plots everything.'
+complete -c vedit -n '__vedit_typing vedit evaluate' -l json -d 'Print one JSON object instead of the table.'
+complete -c vedit -n '__vedit_typing vedit evaluate' -l csv -r -F -d 'Also write the table as CSV.'
+complete -c vedit -n '__vedit_typing vedit evaluate' -l fail-under -x -d 'Exit 6 below VALUE. Repeatable.'
+complete -c vedit -n '__vedit_typing vedit evaluate' -l fail-over -x -d 'Exit 6 above VALUE. Repeatable.'
+complete -c vedit -n '__vedit_typing vedit evaluate' -l device -x -d 'Of the models: auto, cpu, cuda, cuda:N or mps.'
+complete -c vedit -n '__vedit_typing vedit evaluate' -l progress -x -a 'auto plain json none' -d 'Progress on standard error.'
+complete -c vedit -n '__vedit_typing vedit evaluate' -s y -l overwrite -d 'Replace an existing CSV file or report.'
+complete -c vedit -n '__vedit_typing vedit evaluate' -s q -l quiet -d 'Say nothing but errors.'
+complete -c vedit -n '__vedit_typing vedit evaluate' -s v -l verbose -d 'Say more; show tracebacks.'
+complete -c vedit -n '__vedit_typing vedit evaluate' -s h -l help -d 'Show this message and exit.'
 complete -c vedit -n '__vedit_typing vedit info' -l json -d 'Print one JSON object.'
 complete -c vedit -n '__vedit_typing vedit info' -s v -l verbose -d 'Show tracebacks.'
 complete -c vedit -n '__vedit_typing vedit info' -s h -l help -d 'Show this message and exit.'

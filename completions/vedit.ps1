@@ -7,6 +7,7 @@ Register-ArgumentCompleter -Native -CommandName vedit -ScriptBlock {
     $follows = @{
         'vedit' = @(
             'instruct|Edit INPUT as INSTRUCTION says and print the path of the result',
+            'evaluate|Measure every EDITED clip against SOURCE and print a table',
             'info|Show what FILE holds, as vedit will see it: size as displayed, frame times, colour, streams',
             'models|List and inspect models',
             'world|The procedural world that nano is trained on',
@@ -48,6 +49,32 @@ Register-ArgumentCompleter -Native -CommandName vedit -ScriptBlock {
             '--progress|Progress on standard error.',
             '-y|Replace existing files.',
             '--overwrite|Replace existing files.',
+            '-q|Say nothing but errors.',
+            '--quiet|Say nothing but errors.',
+            '-v|Say more; show tracebacks.',
+            '--verbose|Say more; show tracebacks.',
+            '-h|Show this message and exit.',
+            '--help|Show this message and exit.'
+        )
+        'vedit evaluate' = @(
+            '--prompt|What the edit should show.',
+            '--source-prompt|What the source shows.',
+            '--mask|PNG or video: white where the edit was wanted.',
+            '--reference|What a perfect edit would look like.',
+            '--tracks|JSON or CSV: where points should move.',
+            '--clip|CLIP model: a folder, a name or a cached hub id.',
+            '--pickscore|Model of PickScore.',
+            '--features|Feature network, to compare folders of clips. Repeatable.',
+            '--metrics|Names or groups, with commas. [all that apply]',
+            '--report|Also write a page that plays and plots everything.',
+            '--json|Print one JSON object instead of the table.',
+            '--csv|Also write the table as CSV.',
+            '--fail-under|Exit 6 below VALUE. Repeatable.',
+            '--fail-over|Exit 6 above VALUE. Repeatable.',
+            '--device|Of the models: auto, cpu, cuda, cuda:N or mps.',
+            '--progress|Progress on standard error.',
+            '-y|Replace an existing CSV file or report.',
+            '--overwrite|Replace an existing CSV file or report.',
             '-q|Say nothing but errors.',
             '--quiet|Say nothing but errors.',
             '-v|Say more; show tracebacks.',
@@ -163,6 +190,21 @@ Register-ArgumentCompleter -Native -CommandName vedit -ScriptBlock {
         'vedit instruct --preset' = @()
         'vedit instruct --pix-fmt' = @()
         'vedit instruct --progress' = @('auto', 'plain', 'json', 'none')
+        'vedit evaluate --prompt' = @()
+        'vedit evaluate --source-prompt' = @()
+        'vedit evaluate --mask' = @()
+        'vedit evaluate --reference' = @()
+        'vedit evaluate --tracks' = @()
+        'vedit evaluate --clip' = @()
+        'vedit evaluate --pickscore' = @()
+        'vedit evaluate --features' = @()
+        'vedit evaluate --metrics' = @()
+        'vedit evaluate --report' = @()
+        'vedit evaluate --csv' = @()
+        'vedit evaluate --fail-under' = @()
+        'vedit evaluate --fail-over' = @()
+        'vedit evaluate --device' = @()
+        'vedit evaluate --progress' = @('auto', 'plain', 'json', 'none')
         'vedit world draw -o' = @()
         'vedit world draw --output' = @()
         'vedit world draw --seed' = @()

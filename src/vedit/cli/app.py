@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from vedit import __version__
-from vedit.cli import console, info, instruct, models, train_adapter, world
+from vedit.cli import console, evaluate, info, instruct, models, train_adapter, world
 
 HELP_OPTIONS = {"help_option_names": ["-h", "--help"]}
 
@@ -43,6 +43,7 @@ def main(
 
 
 app.command("instruct")(instruct.instruct)
+app.command("evaluate")(evaluate.evaluate)
 app.command("info")(info.info)
 app.add_typer(models.app, name="models")
 app.add_typer(world.app, name="world")

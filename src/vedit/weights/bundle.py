@@ -93,7 +93,7 @@ def open_bundle(model: str | Path, role: str = "instruct", *, verify: bool = Fal
             )
         entries = {name: _inside(path, folder) for name, folder in wanted.items()}
         preset = dict(_PRESETS.get(str(index.get("_class_name")), {}))
-        name = _name_of(path)
+        name = name_of(path)
     else:
         raise ModelError(f"{path}: has neither {BUNDLE} nor {DIFFUSERS}; it is not a model folder")
     lacking = [component for component in _components(role) if component not in entries]
@@ -196,7 +196,7 @@ def _max_frames(unet: Path | None) -> int:
     return int(read_json(unet / "config.json").get("temporal", {}).get("max_frames", _DEFAULT_MAX_FRAMES))
 
 
-def _name_of(path: Path) -> str:
+def name_of(path: Path) -> str:
     """``owner/name`` for a snapshot in the Hugging Face cache, else the folder's name."""
     if path.parent.name == "snapshots" and path.parents[1].name.startswith("models--"):
         return path.parents[1].name.removeprefix("models--").replace("--", "/")

@@ -33,7 +33,7 @@ def load_vae(folder: str | Path, dtype: torch.dtype | None = None) -> Codec:
     kind = _kind(folder, ("PatchAutoencoder", "AutoencoderTiny", "AutoencoderKL"))
     variant = _variant(folder, "diffusion_pytorch_model")
     network = PatchAutoencoder if kind == "PatchAutoencoder" else getattr(diffusers, kind)
-    with _quietly("diffusers"):
+    with quietly("diffusers"):
         vae = _from_pretrained(network, folder, torch_dtype=_dtype(dtype), variant=variant)
     return Codec(vae).eval()
 
@@ -47,7 +47,7 @@ def load_clip(folder: str | Path, dtype: torch.dtype | None = None) -> CLIPModel
     if kind is None:
         raise ModelError(f"{folder / 'config.json'}: describes a {_config(folder).get('model_type')}, not a CLIP model")
     variant = _variant(folder, "model")
-    with _quietly("transformers"):
+    with quietly("transformers"):
         return _from_pretrained(getattr(transformers, kind), folder, dtype=_dtype(dtype), variant=variant).eval()
 
 
@@ -59,7 +59,7 @@ def load_tokenizer(folder: str | Path) -> CLIPTokenizer:
     for name in ("vocab.json", "merges.txt"):
         if not (folder / name).is_file():
             raise ModelError(f"{folder / name}: missing; get the model again")
-    with _quietly("transformers"), _as_model_error(folder):
+    with quietly("transformers"), as_model_error(folder):
         return CLIPTokenizer.from_pretrained(str(folder), local_files_only=True)
 
 
@@ -77,9 +77,9 @@ def load_unet(folder: str | Path, dtype: torch.dtype | None = None, in_channels:
     kind = _kind(folder, ("VideoUNet", "UNet2DConditionModel"))
     variant = _variant(folder, stem)
     if kind == "VideoUNet":
-        with _as_model_error(folder), _quietly("diffusers"):
+        with as_model_error(folder), quietly("diffusers"):
             return VideoUNet.load(folder, _dtype(dtype))
-    with _quietly("diffusers"):
+    with quietly("diffusers"):
         unet = _from_pretrained(diffusers.UNet2DConditionModel, folder, torch_dtype=_dtype(dtype), variant=variant)
         if in_channels is not None and unet.config["in_channels"] < in_channels:
             unet = extend_input(unet, in_channels)
@@ -102,7 +102,7 @@ def load_tensors(file: str | Path) -> dict[str, torch.Tensor]:
         raise ModelError(_pickle(file))
     if not file.is_file():
         raise ModelError(f"{file}: missing; get the model again")
-    with _as_model_error(file):
+    with as_model_error(file):
         return load_file(file)
 
 
@@ -149,7 +149,7 @@ def _pickle(file: Path) -> str:
 
 def _from_pretrained(kind: Any, folder: Path, **options: Any) -> Any:
     """The library's own reader, with the network off and its account of keys turned into an error."""
-    with _as_model_error(folder):
+    with as_model_error(folder):
         model, account = kind.from_pretrained(
             str(folder), local_files_only=True, use_safetensors=True, output_loading_info=True, **options
         )
@@ -162,7 +162,7 @@ def _from_pretrained(kind: Any, folder: Path, **options: Any) -> Any:
 
 
 @contextmanager
-def _as_model_error(where: Path) -> Iterator[None]:
+def as_model_error(where: Path) -> Iterator[None]:
     """A library's complaint about a file becomes one line of ours."""
     from safetensors import SafetensorError
 
@@ -174,7 +174,7 @@ def _as_model_error(where: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _quietly(library: str) -> Iterator[None]:
+def quietly(library: str) -> Iterator[None]:
     """Keep a library's advice and progress bars off the screen; what matters is raised as an error."""
     from importlib import import_module
 

@@ -10,6 +10,7 @@ import vedit
 from vedit.errors import ModelError
 
 BUNDLE, DIFFUSERS = "bundle.json", "model_index.json"
+SINGLE = "config.json"  # one network on its own, such as a CLIP model
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
@@ -72,7 +73,7 @@ def locate(model: str) -> Path:
 def _cached_snapshot(hub_id: str) -> Path | None:
     from huggingface_hub import try_to_load_from_cache
 
-    for name in (BUNDLE, DIFFUSERS):
+    for name in (BUNDLE, DIFFUSERS, SINGLE):
         found = try_to_load_from_cache(hub_id, name)
         if isinstance(found, str):
             return Path(found).parent

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from vedit.training.common import sha256
+from vedit.training.recipes.clip import PIXEL_MEAN, PIXEL_STD, VISION
 from vedit.training.recipes.nano_instruct import SCHEDULER
 from vedit.world import operations
 
@@ -35,6 +36,25 @@ def known_words() -> list[str]:
     return [name.replace("-", " ") for name in operations.OPERATIONS if name != "nothing"] + [
         "recolour, remove or replace a coloured shape"
     ]
+
+
+def preprocessing() -> dict[str, Any]:
+    """What is done to a picture before nano-CLIP sees it, in the words of transformers' ``CLIPImageProcessor``."""
+    side = VISION["image_size"]
+    return {
+        "image_processor_type": "CLIPImageProcessor",
+        "do_resize": True,
+        "size": {"shortest_edge": side},
+        "resample": 3,  # bicubic
+        "do_center_crop": True,
+        "crop_size": {"height": side, "width": side},
+        "do_rescale": True,
+        "rescale_factor": 1 / 255,
+        "do_normalize": True,
+        "image_mean": list(PIXEL_MEAN),
+        "image_std": list(PIXEL_STD),
+        "do_convert_rgb": True,
+    }
 
 
 def far_threshold(clip: Path, tokenizer: Path, known: Path) -> float:
@@ -83,6 +103,7 @@ def assemble(out: Path, vae: Path, clip: Path, tokenizer: Path, unet: Path, trai
             if file.suffix in {".json", ".txt", ".safetensors"}:
                 shutil.copyfile(file, target / file.name)
     shutil.copyfile(clip / "known.safetensors", out / "instruct" / "known.safetensors")
+    (out / "clip" / "preprocessor_config.json").write_text(json.dumps(preprocessing(), indent=2) + "\n")
     scheduler = out / "instruct" / "scheduler"
     scheduler.mkdir(exist_ok=True)
     (scheduler / "scheduler_config.json").write_text(json.dumps(SCHEDULER, indent=2) + "\n")
