@@ -162,8 +162,8 @@ def default_output(source: str, output: str | None, word: str = "edited") -> str
 
 
 def _suffix(source: Path) -> str:
+    from vedit.video.encoding import CONTAINERS, default_suffix
     from vedit.video.info import probe
-    from vedit.video.writer import CONTAINERS, default_suffix
 
     return source.suffix if source.suffix.lower() in CONTAINERS else default_suffix(probe(source))
 

@@ -51,7 +51,7 @@ class Outputs:
             self._stack.close()
 
     def _open(self, stack: contextlib.ExitStack, writer: Any) -> Any:
-        stack.enter_context(leaves(str(writer._temporary)))
+        stack.enter_context(leaves(str(writer.temporary)))
         return stack.enter_context(writer)
 
     def write(self, source: SourceFrame, edited: np.ndarray | None) -> None:

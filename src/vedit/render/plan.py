@@ -15,9 +15,9 @@ from vedit.render import estimate, machine
 from vedit.render.sidecar import sidecar_path
 
 if TYPE_CHECKING:
+    from vedit.video.encoding import EncoderOptions
     from vedit.video.info import ClipInfo
     from vedit.video.timecode import TimeRange
-    from vedit.video.writer import EncoderOptions
     from vedit.weights import Bundle
 
 SCHEMA = 1
@@ -182,7 +182,7 @@ def _check_outputs(job: EditJob) -> None:
 def _encoder(job: EditJob, info: ClipInfo) -> tuple[EncoderOptions, list[str]]:
     """How the result is encoded, and what of the source it cannot keep."""
     from vedit.video.compare import compare_info
-    from vedit.video.writer import EncoderOptions, plan_output
+    from vedit.video.encoding import EncoderOptions, plan_output
 
     encoder = EncoderOptions(job.codec, job.crf, job.preset, job.pix_fmt, job.threads)
     warnings = list(plan_output(job.output, info, encoder).warnings)

@@ -1,0 +1,229 @@
+"""How a result is encoded: container, codec, its options and pixel format, and what of the source will be lost.
+
+All of it is settled before anything is decoded; what a container or codec cannot hold is a warning, never a failed job.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import av.codec
+
+from vedit.errors import UsageError
+from vedit.video.color import bit_depth, is_rgb
+from vedit.video.info import ClipInfo
+
+THREADS = 4  # pinned, not the machine's count: x264's bytes depend on it
+
+# Suffix: FFmpeg's muxer and our codec for it.
+CONTAINERS: dict[str, tuple[str, str]] = {
+    ".mp4": ("mp4", "libx264"),
+    ".m4v": ("mp4", "libx264"),
+    ".mov": ("mov", "libx264"),
+    ".mkv": ("matroska", "libx264"),
+    ".webm": ("webm", "libvpx-vp9"),
+    ".avi": ("avi", "libx264"),
+    ".ts": ("mpegts", "libx264"),
+    ".m2ts": ("mpegts", "libx264"),
+    ".nut": ("nut", "ffv1"),
+}
+_ALIASES = {"h264": "libx264", "x264": "libx264", "h265": "libx265", "hevc": "libx265", "x265": "libx265",
+            "vp9": "libvpx-vp9", "av1": "libsvtav1"}  # fmt: skip
+_CODECS: dict[str, tuple[int | None, str | None, int]] = {  # default crf, default preset, highest crf
+    "libx264": (16, "veryfast", 51),
+    "libx265": (18, "fast", 51),
+    "libvpx-vp9": (24, "4", 63),
+    "libsvtav1": (24, "8", 63),
+    "ffv1": (None, None, 0),
+}
+_X26_PRESETS = (
+    "ultrafast",
+    "superfast",
+    "veryfast",
+    "faster",
+    "fast",
+    "medium",
+    "slow",
+    "slower",
+    "veryslow",
+    "placebo",
+)
+_ROTATES = {"mp4", "mov"}  # muxers that keep any display matrix; Matroska keeps rotations without a mirror
+
+
+@dataclass(frozen=True)
+class EncoderOptions:
+    """How to encode; None: a default that depends on container, codec and source."""
+
+    codec: str | None = None
+    crf: int | None = None
+    preset: str | None = None
+    pix_fmt: str | None = None
+    threads: int | None = None
+
+
+@dataclass(frozen=True)
+class OutputPlan:
+    """What :func:`plan_output` settled: muxer, codec with its options, pixel format, and what will be lost."""
+
+    format: str
+    codec: str
+    pix_fmt: str
+    options: dict[str, str]
+    threads: int
+    bake_rotation: bool
+    warnings: tuple[str, ...] = ()
+
+
+def default_suffix(info: ClipInfo) -> str:
+    """Suffix of the source's own container if vedit can write it, else ``.mp4`` (``.mkv`` for RGB or deep sources)."""
+    suffix = Path(info.path).suffix.lower()
+    if suffix in CONTAINERS:
+        return suffix
+    names = set(info.container.split(","))
+    if names & {"mov", "mp4"}:
+        return ".mp4"
+    return ".mkv" if "matroska" in names else ".mp4"
+
+
+def plan_output(path: str | os.PathLike[str], info: ClipInfo, encoder: EncoderOptions | None = None) -> OutputPlan:
+    """Checks everything about the output that can be known before encoding; :class:`UsageError` names the option."""
+    encoder = encoder or EncoderOptions()
+    suffix = Path(path).suffix.lower()
+    if suffix not in CONTAINERS:
+        known = ", ".join(CONTAINERS)
+        raise UsageError(f"{os.fspath(path)}: cannot write {suffix or 'a file without a suffix'}; use one of {known}")
+    muxer, default_codec = CONTAINERS[suffix]
+    codec = _ALIASES.get(encoder.codec or "", encoder.codec) or default_codec
+    if codec not in _CODECS:
+        raise UsageError(f"--codec: {encoder.codec!r} is not known; use one of {', '.join(_CODECS)}")
+    try:
+        formats = [f.name for f in av.codec.Codec(codec, "w").video_formats or ()]
+    except ValueError:
+        raise UsageError(f"--codec: this build of FFmpeg has no {codec}; use one of {', '.join(_CODECS)}") from None
+    if not _holds_codec(muxer, codec):
+        raise UsageError(f"--codec: {suffix} cannot hold {codec}; use {default_codec}, or an output that ends in .mkv")
+    options = _codec_options(codec, encoder, muxer, info.variable)
+    threads = THREADS if encoder.threads is None else encoder.threads
+    if threads < 1:
+        raise UsageError(f"--threads: {threads} is not a number of threads; give 1 or more")
+
+    warnings: list[str] = list(info.warnings)
+    if encoder.pix_fmt is not None and encoder.pix_fmt not in formats:
+        raise UsageError(f"--pix-fmt: {codec} cannot write {encoder.pix_fmt!r}; use one of {', '.join(formats)}")
+    pix_fmt = encoder.pix_fmt or _choose_pix_fmt(formats, info, warnings)
+    if codec in ("libx264", "libx265", "libsvtav1"):
+        pix_fmt = _fit_size(codec, pix_fmt, formats, info, encoder, warnings)
+    bake = not info.orientation.identity and not (
+        muxer in _ROTATES or (muxer in ("matroska", "webm") and not info.orientation.mirrored)
+    )
+    if bake:
+        warnings.append(f"{suffix} cannot keep the rotation of {info.rotation} degrees: the picture itself is turned")
+    if info.alpha:
+        warnings.append("the source's transparency is not kept")
+    if info.hdr_metadata:
+        warnings.append(f"HDR metadata is not kept: {', '.join(info.hdr_metadata)}")
+    if info.interlaced:
+        warnings.append("the source is interlaced: its frames are edited and written as progressive pictures")
+    return OutputPlan(muxer, codec, pix_fmt, options, threads, bake, tuple(warnings))
+
+
+def _holds_codec(muxer: str, codec: str) -> bool:
+    with av.open(io.BytesIO(), "w", format=muxer) as probe:
+        try:
+            probe.add_stream(codec, rate=25)
+        except ValueError:
+            return False
+    return True
+
+
+def _codec_options(codec: str, encoder: EncoderOptions, muxer: str, variable: bool) -> dict[str, str]:
+    crf, preset, highest = _CODECS[codec]
+    if encoder.crf is not None:
+        if crf is None:
+            raise UsageError(f"--crf: {codec} is lossless and has no quality setting; leave it out")
+        if not 0 <= encoder.crf <= highest:
+            raise UsageError(f"--crf: {encoder.crf} is outside 0 (best) to {highest}")
+        crf = encoder.crf
+    if encoder.preset is not None:
+        preset = encoder.preset
+        allowed = {"libx264": _X26_PRESETS, "libx265": _X26_PRESETS, "ffv1": ()}.get(codec) or (
+            tuple(map(str, range(9 if codec == "libvpx-vp9" else 14))) if codec != "ffv1" else ()
+        )
+        if preset not in allowed:
+            raise UsageError(
+                f"--preset: {codec} has no preset {preset!r}"
+                + (f"; use one of {', '.join(allowed)}" if allowed else "; leave it out")
+            )
+    options = {} if crf is None else {"crf": str(crf)}
+    if codec == "libvpx-vp9":
+        options |= {"deadline": "good", "cpu-used": str(preset), "row-mt": "1"}
+    elif codec == "ffv1":
+        options |= {"level": "3", "slices": "4", "slicecrc": "1"}
+    elif preset is not None:
+        options["preset"] = preset
+    if codec == "libx265":
+        options["x265-params"] = "log-level=error:info=0"
+    if muxer == "avi" or (muxer in ("mp4", "mov") and variable):
+        # AVI has no presentation times; and mp4 counts a track's length in decoding order, which with a varying rate
+        # and B-frames loses the end of the last frame.
+        if codec == "libx265":
+            options["x265-params"] += ":bframes=0"
+        elif codec == "libx264":
+            options["bf"] = "0"
+    return options
+
+
+def _choose_pix_fmt(formats: list[str], info: ClipInfo, warnings: list[str]) -> str:
+    plain = {"nv12": "yuv420p", "nv21": "yuv420p", "p010le": "yuv420p10le", "yuva420p": "yuv420p",
+             "yuva444p": "yuv444p", "yuyv422": "yuv422p", "uyvy422": "yuv422p"}  # fmt: skip
+    source = plain.get(info.pix_fmt, info.pix_fmt)
+    candidates = [source]
+    if source.startswith("yuvj"):
+        candidates.append(source.replace("yuvj", "yuv"))
+    sampling = "420"
+    if not is_rgb(source):
+        base = source.replace("yuvj", "yuv")
+        sampling = base[3:6] if base.startswith("yuv") and base[3:6] in ("420", "422", "444") else "420"
+    elif info.bits > 8:
+        candidates += ["gbrp10le", "yuv444p10le"]
+    deep = ["12le", "10le"] if info.bits >= 12 else ["10le", "12le"] if info.bits > 8 else []
+    for where in dict.fromkeys((sampling, "444", "420")):
+        candidates += [f"yuv{where}p{depth}" for depth in deep]
+    candidates += [f"yuv{where}p" for where in dict.fromkeys((sampling, "444", "420"))]
+    candidates += ["bgr0", "bgra", "gbrp"]
+    chosen = next((c for c in candidates if c in formats), formats[0])
+    if bit_depth(chosen) < info.bits:
+        warnings.append(f"{info.bits} bits a sample become {bit_depth(chosen)} ({chosen})")
+    return chosen
+
+
+def _fit_size(
+    codec: str, pix_fmt: str, formats: list[str], info: ClipInfo, encoder: EncoderOptions, warnings: list[str]
+) -> str:
+    """4:2:0 and 4:2:2 of these codecs need even sizes; an odd one keeps its size in 4:4:4 instead."""
+    if is_rgb(pix_fmt) or pix_fmt.startswith("gray"):
+        return pix_fmt
+    layout = av.VideoFormat(pix_fmt, 64, 64)
+    odd_x = layout.chroma_width() < 64 and info.width % 2
+    odd_y = layout.chroma_height() < 64 and info.height % 2
+    if not odd_x and not odd_y:
+        return pix_fmt
+    wider = {8: ["yuvj444p"] if pix_fmt.startswith("yuvj") else ["yuv444p"], 10: ["yuv444p10le"], 12: ["yuv444p12le"]}
+    for candidate in [*wider.get(bit_depth(pix_fmt), []), "yuv444p"]:
+        if candidate in formats:
+            if encoder.pix_fmt is not None:
+                raise UsageError(
+                    f"--pix-fmt: {pix_fmt} cannot hold {info.width}x{info.height}; use {candidate} or another codec"
+                )
+            warnings.append(
+                f"{info.width}x{info.height} is odd, which {codec} cannot hold in {pix_fmt}: {candidate} is used"
+            )
+            return candidate
+    raise UsageError(
+        f"--codec: {codec} cannot hold the odd size {info.width}x{info.height}; use libx264, libvpx-vp9 or ffv1"
+    )
