@@ -8,14 +8,15 @@ from __future__ import annotations
 import io
 import os
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import av
 import av.codec
 
 from vedit.errors import UsageError
-from vedit.video.color import bit_depth, is_rgb
-from vedit.video.info import ClipInfo
+from vedit.video.color import bit_depth, has_alpha, is_rgb, opaque
+from vedit.video.info import ClipInfo, Mastering
 
 THREADS = 4  # pinned, not the machine's count: x264's bytes depend on it
 
@@ -32,14 +33,22 @@ CONTAINERS: dict[str, tuple[str, str]] = {
     ".nut": ("nut", "ffv1"),
 }
 _ALIASES = {"h264": "libx264", "x264": "libx264", "h265": "libx265", "hevc": "libx265", "x265": "libx265",
-            "vp9": "libvpx-vp9", "av1": "libsvtav1"}  # fmt: skip
+            "vp9": "libvpx-vp9", "av1": "libsvtav1", "prores": "prores_ks"}  # fmt: skip
 _CODECS: dict[str, tuple[int | None, str | None, int]] = {  # default crf, default preset, highest crf
     "libx264": (16, "veryfast", 51),
     "libx265": (18, "fast", 51),
     "libvpx-vp9": (24, "4", 63),
     "libsvtav1": (24, "8", 63),
     "ffv1": (None, None, 0),
+    "prores_ks": (None, None, 0),
 }
+# Encoders with transparency, and the muxers that keep it.
+_ALPHA = {
+    "ffv1": {"matroska", "nut", "avi"},
+    "prores_ks": {"mov", "matroska"},
+    "libvpx-vp9": {"webm", "matroska"},
+}
+STREAMING = (".mkv", ".webm", ".ts", ".nut")  # containers that can be written to a pipe
 _X26_PRESETS = (
     "ultrafast",
     "superfast",
@@ -76,6 +85,7 @@ class OutputPlan:
     options: dict[str, str]
     threads: int
     bake_rotation: bool
+    alpha: bool = False  # the source's transparency is kept
     warnings: tuple[str, ...] = ()
 
 
@@ -90,14 +100,22 @@ def default_suffix(info: ClipInfo) -> str:
     return ".mkv" if "matroska" in names else ".mp4"
 
 
+def stream_suffix(info: ClipInfo) -> str:
+    """Suffix of the container that goes to standard output: the source's own if it streams, else Matroska."""
+    own = default_suffix(info)
+    return own if own in STREAMING else ".mkv"
+
+
 def plan_output(path: str | os.PathLike[str], info: ClipInfo, encoder: EncoderOptions | None = None) -> OutputPlan:
     """Checks everything about the output that can be known before encoding; :class:`UsageError` names the option."""
     encoder = encoder or EncoderOptions()
-    suffix = Path(path).suffix.lower()
+    suffix = stream_suffix(info) if os.fspath(path) == "-" else Path(path).suffix.lower()
     if suffix not in CONTAINERS:
         known = ", ".join(CONTAINERS)
         raise UsageError(f"{os.fspath(path)}: cannot write {suffix or 'a file without a suffix'}; use one of {known}")
     muxer, default_codec = CONTAINERS[suffix]
+    if info.alpha and encoder.pix_fmt is None:
+        default_codec = _alpha_codec(muxer, info) or default_codec
     codec = _ALIASES.get(encoder.codec or "", encoder.codec) or default_codec
     if codec not in _CODECS:
         raise UsageError(f"--codec: {encoder.codec!r} is not known; use one of {', '.join(_CODECS)}")
@@ -108,6 +126,7 @@ def plan_output(path: str | os.PathLike[str], info: ClipInfo, encoder: EncoderOp
     if not _holds_codec(muxer, codec):
         raise UsageError(f"--codec: {suffix} cannot hold {codec}; use {default_codec}, or an output that ends in .mkv")
     options = _codec_options(codec, encoder, muxer, info.variable)
+    lost_light = _keep_light(codec, options, info)
     threads = THREADS if encoder.threads is None else encoder.threads
     if threads < 1:
         raise UsageError(f"--threads: {threads} is not a number of threads; give 1 or more")
@@ -115,7 +134,9 @@ def plan_output(path: str | os.PathLike[str], info: ClipInfo, encoder: EncoderOp
     warnings: list[str] = list(info.warnings)
     if encoder.pix_fmt is not None and encoder.pix_fmt not in formats:
         raise UsageError(f"--pix-fmt: {codec} cannot write {encoder.pix_fmt!r}; use one of {', '.join(formats)}")
-    pix_fmt = encoder.pix_fmt or _choose_pix_fmt(formats, info, warnings)
+    alpha = info.alpha and muxer in _ALPHA.get(codec, ())
+    pix_fmt = encoder.pix_fmt or _choose_pix_fmt(formats, info, alpha, warnings)
+    alpha = alpha and has_alpha(pix_fmt)
     if codec in ("libx264", "libx265", "libsvtav1"):
         pix_fmt = _fit_size(codec, pix_fmt, formats, info, encoder, warnings)
     bake = not info.orientation.identity and not (
@@ -123,13 +144,52 @@ def plan_output(path: str | os.PathLike[str], info: ClipInfo, encoder: EncoderOp
     )
     if bake:
         warnings.append(f"{suffix} cannot keep the rotation of {info.rotation} degrees: the picture itself is turned")
-    if info.alpha:
-        warnings.append("the source's transparency is not kept")
-    if info.hdr_metadata:
-        warnings.append(f"HDR metadata is not kept: {', '.join(info.hdr_metadata)}")
+    if info.alpha and not alpha:
+        warnings.append(f"transparency is not kept: {codec} in {suffix} has none; .mov, .mkv and .webm can keep it")
+    if lost_light:
+        warnings.append(f"HDR metadata is not kept: {', '.join(lost_light)}")
     if info.interlaced:
-        warnings.append("the source is interlaced: its frames are edited and written as progressive pictures")
-    return OutputPlan(muxer, codec, pix_fmt, options, threads, bake, tuple(warnings))
+        warnings.append("the source is interlaced: deinterlaced at the same frame rate")
+    return OutputPlan(muxer, codec, pix_fmt, options, threads, bake, alpha, tuple(warnings))
+
+
+def _alpha_codec(muxer: str, info: ClipInfo) -> str | None:
+    """The encoder by which this muxer keeps transparency; where several do, a lossy one for 8 bits."""
+    wanted = ("libvpx-vp9", "prores_ks", "ffv1") if info.bits == 8 else ("ffv1", "prores_ks", "libvpx-vp9")
+    return next((codec for codec in wanted if muxer in _ALPHA[codec]), None)
+
+
+def _keep_light(codec: str, options: dict[str, str], info: ClipInfo) -> list[str]:
+    """Adds to the encoder's options what is known of the HDR master; returns what cannot be kept."""
+    lost = dict.fromkeys(info.hdr_metadata)
+    key, display, light = {
+        "libx264": ("x264-params", "mastering-display", "cll"),
+        "libx265": ("x265-params", "master-display", "max-cll"),
+        "libsvtav1": ("svtav1-params", "mastering-display", "content-light"),
+    }.get(codec, ("", "", ""))
+    if not key:
+        return list(lost)
+    said = [options[key]] if key in options else []
+    if info.mastering is not None:
+        said.append(f"{display}={_display(info.mastering, whole=codec != 'libsvtav1')}")
+        lost.pop("mastering_display_metadata", None)
+    if info.light is not None:
+        said.append(f"{light}={info.light[0]},{info.light[1]}")
+        lost.pop("content_light_level", None)
+    if said:
+        options[key] = ":".join(said)
+    return list(lost)
+
+
+def _display(display: Mastering, whole: bool) -> str:
+    """As encoders take it: H.265's whole units (0.00002 of xy, 0.0001 cd/m²), or plain numbers."""
+
+    def number(value: Fraction, unit: int) -> str:
+        return str(round(value * unit)) if whole else f"{float(value):.6g}"
+
+    points = {"G": display.green, "B": display.blue, "R": display.red, "WP": display.white}
+    xy = "".join(f"{name}({number(x, 50000)},{number(y, 50000)})" for name, (x, y) in points.items())
+    return f"{xy}L({number(display.brightest, 10000)},{number(display.darkest, 10000)})"
 
 
 def _holds_codec(muxer: str, codec: str) -> bool:
@@ -145,14 +205,15 @@ def _codec_options(codec: str, encoder: EncoderOptions, muxer: str, variable: bo
     crf, preset, highest = _CODECS[codec]
     if encoder.crf is not None:
         if crf is None:
-            raise UsageError(f"--crf: {codec} is lossless and has no quality setting; leave it out")
+            why = "is lossless and has no quality setting" if codec == "ffv1" else "has no quality setting"
+            raise UsageError(f"--crf: {codec} {why}; leave it out")
         if not 0 <= encoder.crf <= highest:
             raise UsageError(f"--crf: {encoder.crf} is outside 0 (best) to {highest}")
         crf = encoder.crf
     if encoder.preset is not None:
         preset = encoder.preset
-        allowed = {"libx264": _X26_PRESETS, "libx265": _X26_PRESETS, "ffv1": ()}.get(codec) or (
-            tuple(map(str, range(9 if codec == "libvpx-vp9" else 14))) if codec != "ffv1" else ()
+        allowed = {"libx264": _X26_PRESETS, "libx265": _X26_PRESETS, "ffv1": (), "prores_ks": ()}.get(
+            codec, tuple(map(str, range(9 if codec == "libvpx-vp9" else 14)))
         )
         if preset not in allowed:
             raise UsageError(
@@ -178,10 +239,10 @@ def _codec_options(codec: str, encoder: EncoderOptions, muxer: str, variable: bo
     return options
 
 
-def _choose_pix_fmt(formats: list[str], info: ClipInfo, warnings: list[str]) -> str:
-    plain = {"nv12": "yuv420p", "nv21": "yuv420p", "p010le": "yuv420p10le", "yuva420p": "yuv420p",
-             "yuva444p": "yuv444p", "yuyv422": "yuv422p", "uyvy422": "yuv422p"}  # fmt: skip
-    source = plain.get(info.pix_fmt, info.pix_fmt)
+def _choose_pix_fmt(formats: list[str], info: ClipInfo, alpha: bool, warnings: list[str]) -> str:
+    formats = [name for name in formats if has_alpha(name) == alpha or name == "bgra"]
+    plain = {"nv12": "yuv420p", "nv21": "yuv420p", "p010le": "yuv420p10le", "yuyv422": "yuv422p", "uyvy422": "yuv422p"}
+    source = plain.get(info.pix_fmt, opaque(info.pix_fmt))
     candidates = [source]
     if source.startswith("yuvj"):
         candidates.append(source.replace("yuvj", "yuv"))
@@ -196,6 +257,9 @@ def _choose_pix_fmt(formats: list[str], info: ClipInfo, warnings: list[str]) -> 
         candidates += [f"yuv{where}p{depth}" for depth in deep]
     candidates += [f"yuv{where}p" for where in dict.fromkeys((sampling, "444", "420"))]
     candidates += ["bgr0", "bgra", "gbrp"]
+    if alpha:
+        rgb = ["bgra", "gbrap"] if info.bits == 8 else ["gbrap10le", "gbrap12le"]
+        candidates = [info.pix_fmt, *(rgb if is_rgb(source) else ()), *(c.replace("yuv", "yuva") for c in candidates)]
     chosen = next((c for c in candidates if c in formats), formats[0])
     if bit_depth(chosen) < info.bits:
         warnings.append(f"{info.bits} bits a sample become {bit_depth(chosen)} ({chosen})")

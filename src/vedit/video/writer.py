@@ -19,10 +19,10 @@ import av.error
 import numpy as np
 
 from vedit.errors import VeditError
-from vedit.video.color import Converter, is_rgb
+from vedit.video.color import LIMITED, Converter, alpha_of, has_alpha, is_rgb, transparent
 from vedit.video.encoding import EncoderOptions, plan_output
-from vedit.video.info import ClipInfo, Orientation, open_input
-from vedit.video.outfile import OutFile, write_failure
+from vedit.video.info import ClipInfo, Orientation
+from vedit.video.outfile import OutFile, StdOut, write_failure
 from vedit.video.reader import SourceFrame
 from vedit.video.streams import Copier, keep_tag
 
@@ -45,6 +45,7 @@ class Writer:
     def __init__(self, path: str | os.PathLike[str], info: ClipInfo, encoder: EncoderOptions | None = None, *,
                  audio: bool = True, overwrite: bool = True) -> None:  # fmt: skip
         self.path = os.fspath(path)
+        self._name = "standard output" if self.path == "-" else self.path
         self.info = info
         self.plan = plan_output(path, info, encoder)
         self.warnings: list[str] = list(self.plan.warnings)
@@ -61,12 +62,13 @@ class Writer:
         self._time_base = 1 / _limited(info.rate) if self.plan.format == "avi" else info.time_base
         self._grid = {"matroska": Fraction(1, 1000), "webm": Fraction(1, 1000), "mpegts": Fraction(1, 90000),
                       "avi": self._time_base}.get(self.plan.format)  # fmt: skip
+        self._look_for_alpha = has_alpha(info.pix_fmt) and not info.alpha
         self._durations: dict[int, int] = {}
         self._last_pts: int | None = None
         self._copier: Copier | None = None
         self._container: Any = None
         self._done = False
-        self._file = OutFile(self.path, overwrite=overwrite)
+        self._file: OutFile | StdOut = StdOut() if self.path == "-" else OutFile(self.path, overwrite=overwrite)
         try:
             self._start()
         except BaseException:
@@ -74,8 +76,8 @@ class Writer:
             raise
 
     @property
-    def temporary(self) -> Path:
-        """Where the unfinished file lies until :meth:`commit`."""
+    def temporary(self) -> Path | None:
+        """Where the unfinished file lies until :meth:`commit`; None for standard output."""
         return self._file.temporary
 
     def _start(self) -> None:
@@ -92,7 +94,7 @@ class Writer:
             container_options["mpegts_copyts"] = "1"
         self._container = av.open(self._file, "w", format=plan.format, container_options=container_options)
         self._container.flags |= av.container.Flags.bitexact.value
-        source = open_input(info.path)
+        source = info.open()
         try:
             self._copier = Copier(source, info, plan.format, self._audio, self.warnings)
             self._copier.add_streams(self._container, self._add_video)
@@ -109,7 +111,9 @@ class Writer:
             raise
         try:
             self._container.start_encoding()
-        except (av.error.FFmpegError, ValueError) as error:
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            if self._file.error is not None:
+                raise write_failure(self._name, self._file.error) from None
             detail = getattr(error, "strerror", None) or str(error)
             size = "x".join(map(str, self._size))
             raise VeditError(
@@ -130,8 +134,7 @@ class Writer:
             context.sample_aspect_ratio = 1 / info.sar if turned else info.sar
         context.color_primaries = info.primaries
         context.color_trc = info.transfer
-        context.colorspace = 0 if is_rgb(plan.pix_fmt) else (2 if info.matrix_tag == 0 else info.matrix_tag)
-        context.color_range = info.range_tag
+        context.colorspace, context.color_range = self._tags = self._matrix_and_range()
         context.thread_count = plan.threads
         context.flags |= av.codec.context.Flags.bitexact
         if plan.codec == "ffv1":
@@ -143,13 +146,23 @@ class Writer:
         self._stream = stream
         return stream
 
+    def _matrix_and_range(self) -> tuple[int, int]:
+        """Tags of the result: the source's own, but what was RGB has to say how it became YUV."""
+        info = self.info
+        if is_rgb(self.plan.pix_fmt):
+            return 0, info.range_tag
+        if is_rgb(info.pix_fmt):
+            return info.color.matrix, LIMITED
+        return 2 if info.matrix_tag == 0 else info.matrix_tag, info.range_tag
+
     def write(self, rgb: np.ndarray, source: SourceFrame) -> None:
         """Encodes ``rgb`` (H, W, 3) uint8 or uint16 in displayed orientation with the times of ``source``."""
         expected = (self.info.display_height, self.info.display_width, 3)
         if rgb.shape != expected:
             raise ValueError(f"expected {expected}, got {rgb.shape}")
         coded = rgb if self.plan.bake_rotation else self.info.orientation.undo(rgb)
-        self._encode(self._converter.from_rgb(coded, self.plan.pix_fmt), source)
+        alpha = self._baked.apply(alpha_of(source.frame)) if self.plan.alpha else None
+        self._encode(self._converter.from_rgb(coded, self.plan.pix_fmt, alpha), source)
 
     def write_source(self, source: SourceFrame) -> None:
         """Encodes the source's own samples: no way through RGB, and no change at all where codec and format are
@@ -177,12 +190,19 @@ class Writer:
         frame.pts = pts
         frame.time_base = self._time_base
         frame.pict_type = 0  # the encoder decides, not what the source's encoder once decided
+        matrix, frame.color_range = self._tags
         if not is_rgb(frame.format.name):
-            frame.colorspace = self._stream.codec_context.colorspace
-        frame.color_range = info.range_tag
+            frame.colorspace = matrix
+        self._notice_transparency(source)
         self._durations[pts] = max(1, round(source.duration * info.time_base / self._time_base))
         self._guard(lambda: self._mux(self._stream.encode(frame)))
         self.frames += 1
+
+    def _notice_transparency(self, source: SourceFrame) -> None:
+        """A GIF or PNG whose first picture is opaque was not planned to be transparent."""
+        if self._look_for_alpha and transparent(source.frame):
+            self.warnings.append(f"frame {source.index} is transparent, which is not kept")
+            self._look_for_alpha = False
 
     def _mux(self, packets: list[Any]) -> None:
         for packet in packets:
@@ -197,7 +217,7 @@ class Writer:
         try:
             action()
         except (av.error.FFmpegError, OSError) as error:
-            raise write_failure(self.path, self._file.error or error) from None
+            raise write_failure(self._name, self._file.error or error) from None
 
     def commit(self) -> None:
         """Flushes the encoder, copies what is left of the other streams, syncs, and gives the file its name."""
