@@ -146,6 +146,9 @@ def plan_output(path: str | os.PathLike[str], info: ClipInfo, encoder: EncoderOp
         warnings.append(f"{suffix} cannot keep the rotation of {info.rotation} degrees: the picture itself is turned")
     if info.alpha and not alpha:
         warnings.append(f"transparency is not kept: {codec} in {suffix} has none; .mov, .mkv and .webm can keep it")
+    tags = (info.primaries, info.transfer, info.matrix_tag, info.range_tag)
+    if codec == "ffv1" and muxer in ("nut", "avi") and tags != (2, 2, 2, 0):
+        warnings.append(f"colour tags are not kept: neither {codec} nor {suffix} has them; .mkv keeps them")
     if lost_light:
         warnings.append(f"HDR metadata is not kept: {', '.join(lost_light)}")
     if info.interlaced:

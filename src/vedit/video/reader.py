@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -160,6 +161,15 @@ class Reader:
 
     def _decode(self) -> Iterator[Any]:
         """Decoded frames; what cannot be decoded is counted."""
+        # AVI shows packets' frames one a tick, in the order in which they come out of the decoder. What FFmpeg makes up
+        # as their presentation times is late by a frame or more, and out of order where there are B-frames.
+        times: deque[int] | None = deque() if self.info.container == "avi" else None
+        for frame in self._decode_packets(times):
+            if times:
+                frame.pts = times.popleft()
+            yield frame
+
+    def _decode_packets(self, times: deque[int] | None) -> Iterator[Any]:
         packets = self._container.demux(self._stream)
         while True:
             try:
@@ -176,6 +186,8 @@ class Reader:
             except av.error.FFmpegError:
                 self._bad_packets += 1
                 continue
+            if times is not None and packet.size and packet.dts is not None:
+                times.append(packet.dts)
             yield from frames
         try:
             yield from self._decoder.decode(None)
