@@ -30,7 +30,7 @@ def test_a_row(tmp_path: Path, case: contract.Case) -> None:
         assert row.result.packets == row.source.packets
     for before, after in zip(row.source.frames, row.result.frames, strict=True):
         assert before.shape == after.shape
-        assert np.abs(before.astype(int) - after).mean() < 6
+        assert np.abs(before.astype(int) - after).mean() < 8  # a lossy encoder, and a dithered GIF
     assert row.markdown() in PAGE.read_text(encoding="utf-8").splitlines(), (
         f"docs/contract.md is not up to date (python scripts/contract.py):\n{row.markdown()}"
     )

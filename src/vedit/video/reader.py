@@ -77,7 +77,7 @@ class Reader:
         info = self.info
         tick = 1 / (info.rate * info.time_base)
         held: tuple[int, Any] | None = None
-        first = 0
+        first = shift = 0
         backward = missing = resized = corrupt = woven = 0
 
         for item in self._progressive():
@@ -93,8 +93,12 @@ class Reader:
                 first = pts
             else:
                 if pts <= held[0]:
+                    # Two recordings in one file, or a single slip: time goes on from here, at the usual pace, until the
+                    # source's own times are ahead again.
                     backward += 1
-                    pts = held[0] + 1
+                    if pts + shift <= held[0]:
+                        shift = held[0] + max(1, item.duration or round(tick)) - pts
+                    pts += shift
                 yield self._make(held[0], pts - held[0], first, held[1])
             held = (pts, item)
 

@@ -33,7 +33,24 @@ def keep_tag(key: str) -> bool:
 @dataclass
 class _Route:
     stream: Any
+    last: int | None = None  # decoding time of the packet before, and what is added to the source's
+    shift: int = 0
     convert: Callable[[Any], Any] | None = None
+
+    def straighten(self, packet: Any) -> bool:
+        """Lets time go on where it jumps back, as the reader does for the video; whether it had to be moved."""
+        dts = packet.dts
+        if dts is None:
+            return False
+        moved = self.last is not None and dts <= self.last and packet.stream.type == "audio"
+        if moved and self.last is not None:
+            if dts + self.shift <= self.last:
+                self.shift = self.last + max(1, packet.duration or 1) - dts
+            packet.dts = dts + self.shift
+            if packet.pts is not None:
+                packet.pts += self.shift
+        self.last = packet.dts
+        return moved
 
 
 @dataclass
@@ -46,6 +63,7 @@ class Copier:
     audio: bool
     warnings: list[str]
     routes: dict[int, _Route] = field(default_factory=dict)
+    straightened: set[int] = field(default_factory=set)
     pending: Any = None
     packets: Iterator[Any] | None = None
 
@@ -87,7 +105,7 @@ class Copier:
                 made = container.add_mux_stream(target, time_base=stream.time_base)
             _describe(made, stream)
             self.warnings.append(f"{what} becomes {target}: styles are not kept")
-            return _Route(made, change)
+            return _Route(made, convert=change)
         self.warnings.append(f"{what} is dropped: {self.format} cannot hold it")
         return None
 
@@ -110,6 +128,7 @@ class Copier:
                 if self.pending is None:
                     self.packets = None
                     return
+                self._straighten(self.pending)
             packet = self.pending
             when = packet.dts if packet.dts is not None else packet.pts
             if when is None and packet.size and packet.stream.disposition & av.stream.Disposition.attached_pic:
@@ -134,7 +153,14 @@ class Copier:
             packet.stream = route.stream
             container.mux(packet)
 
+    def _straighten(self, packet: Any) -> None:
+        route = self.routes.get(packet.stream.index)
+        if route is not None and route.straighten(packet) and packet.stream.index not in self.straightened:
+            self.straightened.add(packet.stream.index)
+            self.warnings.append(f"timestamps of stream {packet.stream.index} did not increase: moved forward")
+
     def close(self) -> None:
+        """Closes the source. Safe to call twice."""
         self.packets = None
         self.pending = None
         self.source.close()
