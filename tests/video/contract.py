@@ -51,7 +51,8 @@ class Facts:
 
 
 def clip(name: str, **how: Any) -> Callable[[Path], Path]:
-    return lambda folder: make_clip(folder / name, how.pop("count", 12), **how)
+    count = how.pop("count", 12)
+    return lambda folder: make_clip(folder / name, count, **how)
 
 
 def interlaced(folder: Path) -> Path:

@@ -526,12 +526,23 @@ def _cut_short(name: Path, container: Any) -> bool:
     if "matroska" in formats:
         end = _matroska_end(name)
         return end is not None and end > size
+    if "avi" in formats and _riff_end(name) > size:
+        return True  # its index lies at the end and is lost with it
     if "mov" in formats or "avi" in formats:
         for stream in container.streams:
             entries = stream.index_entries
             if len(entries) and entries[-1].pos + entries[-1].size > size:
                 return True
     return False
+
+
+def _riff_end(name: Path) -> int:
+    """File offset at which the first RIFF chunk of an AVI file ends, 0 if it does not say."""
+    with open(name, "rb") as file:
+        head = file.read(8)
+    length = int.from_bytes(head[4:8], "little") if head[:4] == b"RIFF" else 0
+    # Programs that could not go back to write the length leave the largest one there.
+    return 8 + length if length < 0x7FFFF000 else 0
 
 
 def _matroska_end(name: Path) -> int | None:
