@@ -21,8 +21,8 @@ Register-ArgumentCompleter -Native -CommandName vedit -ScriptBlock {
             '--steps|Denoising steps. [the model''s own]',
             '--guidance|Pull towards the instruction. [the model''s own]',
             '--video-guidance|Pull towards the source. [the model''s own]',
-            '-o|Result: a file or a folder. [INPUT.edited.EXT beside INPUT]',
-            '--output|Result: a file or a folder. [INPUT.edited.EXT beside INPUT]',
+            '-o|Result: a file, a folder, or -. [INPUT.edited.EXT beside INPUT]',
+            '--output|Result: a file, a folder, or -. [INPUT.edited.EXT beside INPUT]',
             '-m|A folder, a name (vedit models list) or a cached hub id.',
             '--model|A folder, a name (vedit models list) or a cached hub id.',
             '-s|A setting of the method (vedit models show). Repeatable.',
@@ -35,6 +35,9 @@ Register-ArgumentCompleter -Native -CommandName vedit -ScriptBlock {
             '--ss|First edited frame: 48 (frame), 2.5s, 00:00:02.500. [0]',
             '--end|First frame that is not edited any more. [the end]',
             '--to|First frame that is not edited any more. [the end]',
+            '--stream|Video stream to edit, by its number in vedit info.',
+            '--no-audio|Leave the sound out.',
+            '--fps|Frames a second of a sequence of images. [25]',
             '--compare|Also write before and after, side by side.',
             '--sheet|Also write a contact sheet, before and after.',
             '--threads|Threads; bytes depend on them. [all cores]',
@@ -180,6 +183,8 @@ Register-ArgumentCompleter -Native -CommandName vedit -ScriptBlock {
         'vedit instruct --ss' = @()
         'vedit instruct --end' = @()
         'vedit instruct --to' = @()
+        'vedit instruct --stream' = @()
+        'vedit instruct --fps' = @()
         'vedit instruct --compare' = @()
         'vedit instruct --sheet' = @()
         'vedit instruct --threads' = @()

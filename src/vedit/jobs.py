@@ -34,6 +34,9 @@ class EditJob(BaseModel):
     overlap: int | None = Field(None, ge=0)  # frames; None: the model's own
     start: str | None = None  # first edited frame: "48", "2.5s", "00:00:02.500"; see vedit.video.timecode
     end: str | None = None  # first frame that is not edited
+    stream: int | None = Field(None, ge=0)  # the video stream to edit; None: the first real one
+    audio: bool = True  # whether sound is kept
+    fps: str | None = None  # frames a second of a sequence of images: "24", "23.976", "30000/1001"
 
     device: str = "auto"
     dtype: Literal["auto", "fp32", "fp16", "bf16"] = "auto"

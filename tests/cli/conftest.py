@@ -92,6 +92,7 @@ def start(environment: dict[str, str]) -> Callable[..., subprocess.Popen[str]]:
         environment["VEDIT_FAKE"] = act
         if sign is not None:
             environment["VEDIT_FAKE_SIGN"] = str(sign)
-        return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment, **more)
+        more.setdefault("text", True)
+        return subprocess.Popen(command, stdout=pipe, stderr=pipe, env=environment, **more)
 
     return run

@@ -62,6 +62,8 @@ class Inverter:
         elif self._act == "nan":
             window.frames[:] = float("nan")
         edited = -window.frames
+        if self._act == "drift":
+            edited[:, 0] += 8 / 127.5 * (window.first // 6)
         edited[:, :, :8, :8] = -1.0 + 0.25 * (self._seed % 8)
         return SimpleNamespace(
             frames=edited,

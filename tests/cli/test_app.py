@@ -12,7 +12,8 @@ HEAVY = ("torch", "diffusers", "transformers", "cv2", "av", "numpy", "rich")
 
 OPTIONS = (
     "-o --model --method --steps --guidance --video-guidance --seed --size --window --overlap --start --end --compare "
-    "--sheet --threads --device --dtype --codec --crf --preset --pix-fmt --dry-run --json --progress -y -q -v -s"
+    "--sheet --stream --no-audio --fps --threads --device --dtype --codec --crf --preset --pix-fmt --dry-run --json "
+    "--progress -y -q -v -s"
 )
 
 IMPORTED = """

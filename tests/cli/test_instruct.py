@@ -195,6 +195,89 @@ def test_only_the_range_is_edited(vedit, clip, options, edited):
     assert report["edited_frames"] == len(edited)
 
 
+# what goes in and out
+
+
+def test_no_audio(vedit, clip):
+    out = Path(vedit("instruct", clip, "invert", "--no-audio").out.strip())
+    with av.open(str(out)) as container:
+        assert [stream.type for stream in container.streams] == ["video"]
+
+
+def test_images_in(vedit, clip, tmp_path):
+    import cv2
+
+    (tmp_path / "frames").mkdir()
+    for number, frame in enumerate(pixels(clip)[:6]):
+        cv2.imwrite(str(tmp_path / "frames" / f"{number:03d}.png"), frame[..., ::-1])
+    done = vedit("instruct", tmp_path / "frames" / "%03d.png", "invert", "--fps", "12", "--json")
+    report = json.loads(done.out)
+    assert (report["output"], report["frames"], report["fps"]) == (f"{tmp_path}/frames.edited.mp4", 6, 12.0)
+    assert Path(f"{tmp_path}/frames.edited.mp4.vedit.json").is_file()
+    assert vedit("instruct", f"{tmp_path}/frames/", "invert", "-y").out == f"{tmp_path}/frames.edited.mp4\n"
+    one_error_line(vedit("instruct", clip, "invert", "--fps", "12"), 2, "--fps", "its own frame rate")
+    one_error_line(vedit("instruct", tmp_path / "frames", "invert", "--fps", "fast"), 2, "--fps", "fast")
+    one_error_line(vedit("instruct", tmp_path / "frames", "invert", "--fps", "0"), 2, "--fps")
+    own = tmp_path / "frames" / "%03d.png"
+    one_error_line(
+        vedit("instruct", own, "invert", "--sheet", tmp_path / "frames" / "003.png", "-y"), 2, "input itself"
+    )
+
+
+def test_standard_output(start, clip, tmp_path):
+    process = start("instruct", clip, "invert", "-o", "-", "--progress", "plain", text=False)
+    out, err = process.communicate(timeout=200)
+    assert process.returncode == 0, err
+    assert files(tmp_path) == {"in.mp4"}
+    (tmp_path / "out.mkv").write_bytes(out)
+    assert np.abs((255 - pixels(clip)) - pixels(tmp_path / "out.mkv"))[:, 16:, 16:].mean() < 4
+
+
+def test_standard_input(start, clip, tmp_path):
+    with open(clip, "rb") as opened:
+        process = start("instruct", "-", "invert", "-o", tmp_path / "out.mp4", "--json", stdin=opened)
+        out, err = process.communicate(timeout=200)
+    assert process.returncode == 0, err
+    assert json.loads(out)["frames"] == 24
+    record = json.loads((tmp_path / "out.mp4.vedit.json").read_text())
+    assert (record["job"]["input"], len(record["input"]["sha256"])) == ("-", 64)
+
+
+def test_what_standard_streams_cannot_do(vedit, clip, tmp_path):
+    one_error_line(vedit("instruct", clip, "invert", "-o", "-", "--json"), 2, "--json")
+    one_error_line(vedit("instruct", clip, "invert", "-o", tmp_path / "o.mp4", "--compare", "-"), 2, "--compare")
+    one_error_line(vedit("instruct", "-", "invert"), 2, "--output")
+
+
+def test_a_reader_that_leaves_is_one_line(start, clip):
+    process = start("instruct", clip, "invert", "-o", "-", "--codec", "ffv1", "-q", text=False)
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.stderr is not None
+    err = process.stderr.read().decode()
+    assert process.wait(timeout=200) == 1
+    assert err.count("\n") == 1, err
+    assert err.startswith("vedit: error: standard output: cannot be written"), err
+
+
+def test_the_choice_of_stream_goes_into_the_job(vedit, clip):
+    one_error_line(vedit("instruct", clip, "invert", "--stream", "1"), 3, "stream 1 is not a video stream")
+    done = vedit("instruct", clip, "invert", "--stream", "0")
+    record = json.loads(Path(f"{done.out.strip()}.vedit.json").read_text())
+    assert record["job"]["stream"] == 0
+
+
+def test_colour_drift_is_measured(vedit, clip):
+    steady = json.loads(vedit("instruct", clip, "invert", "--json").out)
+    assert len(steady["color_drift"]) == 3
+    assert max(map(abs, steady["color_drift"])) < 1.5
+    wandering = json.loads(vedit("instruct", clip, "invert", "--json", "-y", act="drift").out)
+    # From one window's middle to the next the fake adds 8 grey levels to red: 3 windows further at the last one.
+    assert 15 < wandering["color_drift"][0] < 33
+    assert max(map(abs, wandering["color_drift"][1:])) < 1.5
+    assert [w for w in wandering["warnings"] if "colours drift" in w] == wandering["warnings"]
+
+
 # refusals
 
 

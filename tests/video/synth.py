@@ -69,6 +69,7 @@ def make_clip(
     metadata: dict[str, str] | None = None,
     attachment: tuple[str, str, bytes] | None = None,
     cover: bool = False,
+    timecode: str | None = None,
     bframes: int = 2,
 ) -> Path:
     """Writes a clip. ``pts`` in ticks of ``time_base`` (default: one tick a frame); ``audio`` counts sound streams;
@@ -101,6 +102,8 @@ def make_clip(
             video.codec_context.sample_aspect_ratio = sar
         if rotation or hflip or vflip:
             video.set_display_rotation(rotation, hflip, vflip)
+        if timecode:
+            video.metadata["timecode"] = timecode
         sounds = []
         for k in range(audio):
             sound: Any = container.add_stream(audio_codec, rate=48000)
@@ -108,7 +111,7 @@ def make_clip(
             sounds.append(sound)
         texts: Any = None
         if subtitles:
-            texts = container.add_mux_stream(subtitle_codec, time_base=Fraction(1, 1000))
+            texts = _add_subtitles(container, subtitle_codec)
             texts.metadata["language"] = "eng"
         picture: Any = None
         if cover:
@@ -134,6 +137,8 @@ def make_clip(
             data = text.encode()
             if subtitle_codec == "mov_text":
                 data = len(data).to_bytes(2, "big") + data
+            elif subtitle_codec == "ass":
+                data = b"%d,0,Default,,0,0,0,," % round(start * 100) + data
             packet = av.Packet(data)
             packet.stream = texts
             packet.time_base = Fraction(1, 1000)
@@ -150,6 +155,22 @@ def make_clip(
             _mux(container, video.encode(picture_frame), lengths)
         _mux(container, video.encode(None), lengths)
     return path
+
+
+ASS_HEADER = (
+    b"[Script Info]\r\nScriptType: v4.00+\r\n\r\n[V4+ Styles]\r\nFormat: Name, Fontname, Fontsize\r\n"
+    b"Style: Default,Arial,16\r\n\r\n[Events]\r\n"
+    b"Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text\r\n"
+)
+
+
+def _add_subtitles(container: Any, codec: str) -> Any:
+    if codec != "ass":
+        return container.add_mux_stream(codec, time_base=Fraction(1, 1000))
+    made = container.add_stream("ass")
+    made.codec_context.subtitle_header = ASS_HEADER
+    made.codec_context.time_base = Fraction(1, 1000)
+    return made
 
 
 def _mux(container: Any, packets: list[Any], lengths: dict[int, int]) -> None:

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from vedit.errors import InputError, UsageError, VeditError
+from vedit.video.encoding import EncoderOptions, default_suffix, plan_output
 from vedit.video.info import probe
 from vedit.video.reader import Reader
-from vedit.video.writer import EncoderOptions, Writer, default_suffix, plan_output
+from vedit.video.writer import Writer
 
 from .synth import flat_frames, make_clip, moving_frames, read_clip
 

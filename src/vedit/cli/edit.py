@@ -7,6 +7,7 @@ from typing import Any
 
 from vedit.cli import console
 from vedit.cli.options import Shell
+from vedit.errors import UsageError
 
 
 def run(shell: Shell, describe: Callable[[], dict[str, Any]]) -> None:
@@ -17,6 +18,9 @@ def run(shell: Shell, describe: Callable[[], dict[str, Any]]) -> None:
     from vedit.jobs import EditJob
 
     job = EditJob.build(**shell.job_fields(), **describe())
+    piped = job.output == render.STDOUT
+    if piped and shell.json and not shell.dry_run:
+        raise UsageError("--json: standard output carries the video (-o -); give a file to -o, or leave --json out")
     plan = render.plan(job)
     for warning in plan.warnings:
         console.warn(warning)
@@ -33,7 +37,7 @@ def run(shell: Shell, describe: Callable[[], dict[str, Any]]) -> None:
     console.detail(_told(done.report()))
     if shell.json:
         console.result_json(done.report())
-    else:
+    elif not piped:
         console.result(done.output)
 
 

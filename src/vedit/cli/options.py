@@ -43,7 +43,9 @@ class ProgressStyle(StrEnum):
     none = "none"
 
 
-Input = Annotated[str, typer.Argument(metavar="INPUT", help="The video to edit.", show_default=False)]
+Input = Annotated[
+    str, typer.Argument(metavar="INPUT", help="The video to edit; - is standard input.", show_default=False)
+]
 
 
 def _option(*names: str, **more: Any) -> Any:
@@ -56,7 +58,9 @@ class Shell:
 
     output: Annotated[
         str | None,
-        _option("-o", "--output", metavar="PATH", help="Result: a file or a folder. [INPUT.edited.EXT beside INPUT]"),
+        _option(
+            "-o", "--output", metavar="PATH", help="Result: a file, a folder, or -. [INPUT.edited.EXT beside INPUT]"
+        ),
     ] = None
     model: Annotated[
         str, _option("--model", "-m", metavar="MODEL", help="A folder, a name (vedit models list) or a cached hub id.",
@@ -82,6 +86,14 @@ class Shell:
     ] = None
     end: Annotated[
         str | None, _option("--end", "--to", metavar="TIME", help="First frame that is not edited any more. [the end]")
+    ] = None
+    stream: Annotated[
+        int | None,
+        _option("--stream", min=0, metavar="N", help="Video stream to edit, by its number in vedit info."),
+    ] = None
+    no_audio: Annotated[bool, _option("--no-audio", help="Leave the sound out.")] = False
+    fps: Annotated[
+        str | None, _option("--fps", metavar="RATE", help="Frames a second of a sequence of images. [25]")
     ] = None
     compare: Annotated[
         str | None, _option("--compare", metavar="VIDEO", help="Also write before and after, side by side.")
@@ -114,8 +126,8 @@ class Shell:
     def job_fields(self) -> dict[str, Any]:
         """The fields that go into the job as they are."""
         as_is = ("model", "seed", "size", "window", "overlap", "start", "end", "device", "threads", "codec", "crf",
-                 "preset", "pix_fmt", "compare", "sheet", "overwrite")  # fmt: skip
-        return {name: getattr(self, name) for name in as_is} | {"dtype": self.dtype.value}
+                 "preset", "pix_fmt", "compare", "sheet", "overwrite", "stream", "fps")  # fmt: skip
+        return {name: getattr(self, name) for name in as_is} | {"dtype": self.dtype.value, "audio": not self.no_audio}
 
 
 def edit_command(command: Callable[..., None]) -> Callable[..., None]:
@@ -150,22 +162,29 @@ def default_output(source: str, output: str | None, word: str = "edited") -> str
     A folder is one that exists or a path with a trailing slash; the result keeps the source's name there. A container
     that vedit reads and cannot write (GIF) becomes another.
     """
+    from vedit.video.source import STDIN, stem
+
+    if source == "":
+        raise UsageError("INPUT is empty; give a video file")
     if output == "":
         raise UsageError("--output is empty; give a file or a folder")
     if output is not None and not output.endswith("/") and not Path(output).is_dir():
         return output
-    path = Path(source)
-    name = path.stem + _suffix(path)
+    if source == STDIN:
+        raise UsageError("--output is missing: a video from standard input has no name; give a file, or -o -")
+    path = stem(source)
+    name = path.name + _suffix(source)
     if output is not None:
         return str(Path(output) / name)
-    return str(path.with_name(f"{path.stem}.{word}{_suffix(path)}"))
+    return str(path.with_name(f"{path.name}.{word}{_suffix(source)}"))
 
 
-def _suffix(source: Path) -> str:
+def _suffix(source: str) -> str:
+    from vedit.video.encoding import CONTAINERS, default_suffix
     from vedit.video.info import probe
-    from vedit.video.writer import CONTAINERS, default_suffix
 
-    return source.suffix if source.suffix.lower() in CONTAINERS else default_suffix(probe(source))
+    suffix = Path(source).suffix
+    return suffix if suffix.lower() in CONTAINERS and Path(source).is_file() else default_suffix(probe(source))
 
 
 def parse_settings(pairs: list[str] | None, own: dict[str, Setting | None]) -> dict[str, Setting]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from vedit.errors import UsageError, VeditError
 from vedit.render import machine
+from vedit.render.drift import ColorDrift
 from vedit.render.outputs import Outputs
 from vedit.render.plan import SCHEMA, Plan
 from vedit.render.progress import Progress, Silent
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from vedit.video.windows import Window
 
 DECODED_AHEAD = 8  # frames
+DRIFT_LIMIT = 4.0  # grey levels over the clip above which a person is warned
 TIMINGS = ("decode", "encode", "denoise", "decode_latents", "compose", "mux", "total")
 
 
@@ -45,6 +47,7 @@ class Result:
     timings: dict[str, float]  # seconds; decode, compose and mux run beside the rest: the parts exceed the total
     peak_rss_mb: float
     warnings: list[str]
+    color_drift: list[float] | None = None  # red, green, blue over the clip, grey levels of 255
 
     def report(self) -> dict[str, Any]:
         """The result as JSON values."""
@@ -59,6 +62,7 @@ class Result:
             "evaluations": self.evaluations,
             "timings": {name: round(self.timings.get(name, 0.0), 3) for name in TIMINGS},
             "peak_rss_mb": self.peak_rss_mb,
+            "color_drift": None if self.color_drift is None else [round(level, 2) for level in self.color_drift],
             "warnings": list(self.warnings),
         }
 
@@ -78,6 +82,7 @@ class _Edited:
     source: SourceFrame
     reconstruction: np.ndarray | None = None  # None: the frame passes through unedited
     edited: np.ndarray | None = None
+    small: np.ndarray | None = None  # (h, w, 3) uint8: what the engine saw
 
 
 @dataclass
@@ -88,6 +93,7 @@ class _Tally:
     windows: int = 0
     evaluations: int = 0
     edited: int = 0
+    drift: ColorDrift = field(default_factory=ColorDrift)
 
     @contextlib.contextmanager
     def timed(self, name: str) -> Iterator[None]:
@@ -131,9 +137,12 @@ def run(plan: Plan, progress: Progress | None = None) -> Result:
                 outputs.commit()
             warnings += [text for text in [*reader.warnings, *outputs.warnings] if text not in warnings]
             tally.timings["total"] = time.perf_counter() - began
+            drift = tally.drift.grey_levels()
+            if drift is not None and max(map(abs, drift)) > DRIFT_LIMIT:
+                warnings.append(f"colours drift by up to {max(map(abs, drift)):.1f} grey levels over the clip")
             return Result(
                 plan, job.output, outputs.frames, float(outputs.duration), tally.edited, tally.windows,
-                tally.evaluations, tally.timings, machine.peak_rss_mb(), warnings,
+                tally.evaluations, tally.timings, machine.peak_rss_mb(), warnings, drift,
             )  # fmt: skip
 
 
@@ -167,6 +176,7 @@ def _stream(plan: Plan, engine: Engine, reader: Reader, outputs: Outputs, tally:
     def compose(item: _Edited) -> None:
         with tally.timed("compose"):
             native = _to_native(item)
+            _measure(item, native, tally)
         encoder.put((item.source, native))
 
     with (
@@ -282,13 +292,22 @@ class _Shot:
             tally.timings[name] += done.timings.get(name, 0.0)
         edited, reconstruction = _to_pixels(done.frames), _to_pixels(done.reconstruction)
         for index in range(window.reference, window.count):
-            yield _Edited(frames[index].source, reconstruction[index], edited[index])
+            yield _Edited(frames[index].source, reconstruction[index], edited[index], frames[index].small)
 
 
 def _to_pixels(frames: torch.Tensor) -> np.ndarray:
     """(T, 3, h, w) in [-1, 1] to (T, h, w, 3) float32 in [0, 1]."""
     frames = frames.detach().float().cpu().clamp(-1.0, 1.0)
     return frames.add(1.0).mul(0.5).permute(0, 2, 3, 1).contiguous().numpy()
+
+
+def _measure(item: _Edited, native: np.ndarray | None, tally: _Tally) -> None:
+    """Note the mean colour before and after, from every few pixels."""
+    if native is None or item.small is None:
+        return
+    step = max(1, min(native.shape[:2]) // 64)
+    top = 255.0 if native.dtype == "uint8" else 65535.0
+    tally.drift.add(item.small / 255.0, native[::step, ::step] / top, float(item.source.time))
 
 
 def _to_native(item: _Edited) -> np.ndarray | None:

@@ -8,14 +8,16 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from vedit.render import sidecar
-from vedit.render.plan import Plan
+from vedit.render.plan import STDOUT, Plan
 from vedit.signals import deferred, leaves
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from vedit.video.info import ClipInfo
     from vedit.video.reader import SourceFrame
     from vedit.video.sheet import SheetSampler
+    from vedit.video.writer import Writer
 
 
 class Outputs:
@@ -33,15 +35,13 @@ class Outputs:
     def __enter__(self) -> Outputs:
         from vedit.video.compare import compare_info
         from vedit.video.sheet import SheetSampler
-        from vedit.video.writer import Writer
 
         job, info = self._plan.job, self._plan.info
         with deferred(), contextlib.ExitStack() as stack:
-            self._result = self._open(stack, Writer(job.output, info, self._plan.encoder, overwrite=job.overwrite))
+            self._result = self._open(stack, self._writer(job.output, info))
             self._comparison = None
             if job.compare is not None:
-                pair = Writer(job.compare, compare_info(info), self._plan.encoder, overwrite=job.overwrite)
-                self._comparison = self._open(stack, pair)
+                self._comparison = self._open(stack, self._writer(job.compare, compare_info(info)))
             self._sheet = SheetSampler() if job.sheet is not None else None
             self._stack = stack.pop_all()
         return self
@@ -50,8 +50,15 @@ class Outputs:
         with deferred():
             self._stack.close()
 
-    def _open(self, stack: contextlib.ExitStack, writer: Any) -> Any:
-        stack.enter_context(leaves(str(writer._temporary)))
+    def _writer(self, path: str, info: ClipInfo) -> Writer:
+        from vedit.video.writer import Writer
+
+        job = self._plan.job
+        return Writer(path, info, self._plan.encoder, audio=job.audio, overwrite=job.overwrite)
+
+    def _open(self, stack: contextlib.ExitStack, writer: Writer) -> Writer:
+        if writer.temporary is not None:
+            stack.enter_context(leaves(str(writer.temporary)))
         return stack.enter_context(writer)
 
     def write(self, source: SourceFrame, edited: np.ndarray | None) -> None:
@@ -78,7 +85,9 @@ class Outputs:
 
     def commit(self) -> None:
         """Finish all files and give them their names; if one fails, or a signal comes, the others go too."""
-        source_sha256 = sidecar.sha256_of(self._plan.job.input)
+        from vedit.video.source import find
+
+        source_sha256 = sidecar.sha256_of(*find(self._plan.job.input).files)
         made: list[str] = []
         try:
             with deferred():
@@ -99,8 +108,10 @@ class Outputs:
             sidecar.write_bytes(job.sheet, self._picture(self._sheet))
             made.append(job.sheet)
         self._result.commit()
-        made.append(job.output)
         self._tell(self._result)
+        if job.output == STDOUT:
+            return  # nothing to lay a sidecar beside
+        made.append(job.output)
         path = sidecar.sidecar_path(job.output)
         sidecar.write_json(path, self._record(source_sha256))
         made.append(path)

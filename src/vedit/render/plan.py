@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,15 +16,16 @@ from vedit.render import estimate, machine
 from vedit.render.sidecar import sidecar_path
 
 if TYPE_CHECKING:
+    from vedit.video.encoding import EncoderOptions
     from vedit.video.info import ClipInfo
     from vedit.video.timecode import TimeRange
-    from vedit.video.writer import EncoderOptions
     from vedit.weights import Bundle
 
 SCHEMA = 1
 DEFAULT_WINDOW = 16
 DEFAULT_OVERLAP = 4
 DEFAULT_MULTIPLE = 8
+STDOUT = "-"
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ def plan(job: EditJob) -> Plan:
         raise UsageError(f"--method {job.method}: no such method; there is {', '.join(sorted(engines.METHODS))}")
     machine.check_device_name(job.device)
     time_range = parse_range(job.start, job.end)
-    info = probe(job.input)
+    info = probe(job.input, job.stream, _sequence_rate(job))
     info.require_complete()
     time_range.check(info.rate, info.frames if info.frames_declared else None, info.duration)
     _check_outputs(job)
@@ -148,19 +150,43 @@ def working_size(info: ClipInfo, size: int, multiple: int) -> tuple[int, int]:
     return whole(width), whole(height)
 
 
+def _sequence_rate(job: EditJob) -> Fraction | None:
+    """``--fps`` as a number, for images only: a video has its own frame rate, which stays."""
+    from vedit.video.source import is_sequence
+
+    if job.fps is None:
+        return None
+    try:
+        rate = Fraction(job.fps)
+    except (ValueError, ZeroDivisionError):
+        raise UsageError(f"--fps {job.fps}: is not a frame rate; give 24, 23.976 or 30000/1001") from None
+    if not 0 < rate <= 1000:
+        raise UsageError(f"--fps {job.fps}: is not a frame rate; give more than 0 and at most 1000")
+    if not is_sequence(job.input):
+        raise UsageError(f"--fps {job.fps}: {job.input} has its own frame rate, which is kept; leave --fps out")
+    return rate.limit_denominator(1001)
+
+
 def _check_outputs(job: EditJob) -> None:
     """Nothing is overwritten that should not be, and all folders are there and can be written to."""
+    from vedit.video.source import find
+
     wanted = {"--output": job.output, "the sidecar": sidecar_path(job.output)}
+    if job.output == STDOUT:
+        wanted.clear()
     if job.compare is not None:
         wanted["--compare"] = job.compare
     if job.sheet is not None:
         wanted["--sheet"] = job.sheet
         if Path(job.sheet).suffix.lower() != ".png":
             raise UsageError(f"--sheet {job.sheet}: a contact sheet is a PNG; give a name that ends in .png")
+    parts = find(job.input).files
     seen: dict[str, str] = {}
     for option, name in wanted.items():
         path = Path(name)
-        if path.exists() and os.path.samefile(path, job.input):
+        if name == STDOUT:
+            raise UsageError(f"{option} -: only the result can go to standard output; give a file name")
+        if path.exists() and any(os.path.samefile(path, part) for part in parts):
             raise UsageError(f"{option} {name}: is the input itself; choose another name")
         if path.is_dir():
             raise UsageError(f"{option} {name}: is a folder; give a file name")
@@ -182,7 +208,7 @@ def _check_outputs(job: EditJob) -> None:
 def _encoder(job: EditJob, info: ClipInfo) -> tuple[EncoderOptions, list[str]]:
     """How the result is encoded, and what of the source it cannot keep."""
     from vedit.video.compare import compare_info
-    from vedit.video.writer import EncoderOptions, plan_output
+    from vedit.video.encoding import EncoderOptions, plan_output
 
     encoder = EncoderOptions(job.codec, job.crf, job.preset, job.pix_fmt, job.threads)
     warnings = list(plan_output(job.output, info, encoder).warnings)

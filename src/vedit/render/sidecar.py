@@ -21,10 +21,14 @@ def sidecar_path(output: str) -> str:
     return output + ".vedit.json"
 
 
-def sha256_of(path: str) -> str:
-    """The SHA-256 of a file's bytes, in hexadecimal."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def sha256_of(*paths: str | Path) -> str:
+    """The SHA-256 of the bytes of these files, one after the other, in hexadecimal."""
+    whole = hashlib.sha256()
+    for path in paths:
+        with open(path, "rb") as file:
+            while block := file.read(1 << 20):
+                whole.update(block)
+    return whole.hexdigest()
 
 
 def versions() -> dict[str, str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from typing import Any
 
 import av
 import cv2
@@ -55,6 +56,57 @@ def is_rgb(pix_fmt: str) -> bool:
 def bit_depth(pix_fmt: str) -> int:
     """Bits of the deepest component of an FFmpeg pixel format."""
     return 8 if pix_fmt == "pal8" else max(c.bits for c in av.VideoFormat(pix_fmt).components)
+
+
+def has_alpha(pix_fmt: str) -> bool:
+    """Whether this FFmpeg pixel format has transparency. A palette may, but is not asked."""
+    return pix_fmt != "pal8" and any(c.is_alpha for c in av.VideoFormat(pix_fmt).components)
+
+
+def opaque(pix_fmt: str) -> str:
+    """The same pixel format without its transparency: ``yuv420p`` of ``yuva420p``."""
+    packed = {"bgra": "rgb24", "rgba": "rgb24", "argb": "rgb24", "abgr": "rgb24", "ya8": "gray", "rgba64le": "rgb48le"}
+    return packed.get(pix_fmt) or (pix_fmt.replace("a", "", 1) if has_alpha(pix_fmt) else pix_fmt)
+
+
+def alpha_of(frame: av.VideoFrame) -> np.ndarray:
+    """Transparency of a frame that has it, (H, W) uint8 or uint16 over its whole range: 0 is clear."""
+    deep = bit_depth(frame.format.name) > 8
+    rgba = frame.reformat(format="rgba64le" if deep else "rgba").to_ndarray()
+    return np.ascontiguousarray(rgba[..., 3])
+
+
+def transparent(frame: av.VideoFrame) -> bool:
+    """Whether any pixel of the frame is not opaque."""
+    if not has_alpha(frame.format.name):
+        return False
+    alpha = alpha_of(frame)
+    # Seven bits are enough to tell: a deeper full scale may be widened to a little less than full.
+    return bool(int(alpha.min()) < (254 if alpha.dtype == np.uint8 else 254 << 8))
+
+
+def with_alpha(frame: av.VideoFrame, alpha: np.ndarray, pix_fmt: str) -> av.VideoFrame:
+    """``frame``, whose format is that of ``opaque(pix_fmt)``, with the transparency ``alpha`` (H, W) uint8 or
+    uint16."""
+    depth = bit_depth(pix_fmt)
+    if alpha.dtype == np.uint16 or depth > 8:
+        top = 65535.0 if alpha.dtype == np.uint16 else 255.0
+        alpha = np.rint(alpha * (((1 << depth) - 1) / top)).astype(np.uint8 if depth == 8 else np.uint16)
+    if frame.format.name == "rgb24":
+        rgba = np.concatenate([frame.to_ndarray(), alpha[..., None]], axis=2)
+        return av.VideoFrame.from_ndarray(np.ascontiguousarray(rgba), format="rgba").reformat(format=pix_fmt)
+    made = av.VideoFrame(frame.width, frame.height, pix_fmt)
+    for old, new in zip(frame.planes, made.planes, strict=False):
+        _copy_lines(np.frombuffer(memoryview(old), np.uint8).reshape(old.height, -1), new)
+    _copy_lines(alpha.view(np.uint8).reshape(alpha.shape[0], -1), made.planes[3])
+    return made
+
+
+def _copy_lines(lines: np.ndarray, plane: Any) -> None:
+    whole = np.zeros((plane.height, plane.line_size), np.uint8)
+    width = min(lines.shape[1], plane.line_size)
+    whole[:, :width] = lines[:, :width]
+    plane.update(whole.tobytes())
 
 
 def _rgb_to_yuv(matrix: int) -> np.ndarray:
@@ -149,8 +201,13 @@ class Converter:
         np.clip(np.rint(out, out=out), 0, top, out=out)
         return out.astype(np.uint8 if bits == 8 else np.uint16)
 
-    def from_rgb(self, rgb: np.ndarray, pix_fmt: str) -> av.VideoFrame:
-        """A frame of ``pix_fmt`` from RGB in coded orientation, (H, W, 3) uint8 or uint16; size must be the clip's."""
+    def from_rgb(self, rgb: np.ndarray, pix_fmt: str, alpha: np.ndarray | None = None) -> av.VideoFrame:
+        """A frame of ``pix_fmt`` from RGB in coded orientation, (H, W, 3) uint8 or uint16; size must be the clip's.
+
+        ``alpha`` (H, W) uint8 or uint16 is its transparency, for a format that has it.
+        """
+        if alpha is not None:
+            return with_alpha(self.from_rgb(rgb, opaque(pix_fmt)), alpha, pix_fmt)
         if rgb.shape != (self.height, self.width, 3) or rgb.dtype not in (np.uint8, np.uint16):
             raise ValueError(f"expected {(self.height, self.width, 3)} uint8 or uint16, got {rgb.shape} {rgb.dtype}")
         rgb = np.ascontiguousarray(rgb)
@@ -182,7 +239,8 @@ class Converter:
             return frame
         if not is_rgb(frame.format.name) and not is_rgb(pix_fmt):
             return self._scale("format", frame, pix_fmt, self.color.range, self.color.range)
-        return self.from_rgb(self.to_rgb(frame, 8 if bit_depth(frame.format.name) == 8 else 16), pix_fmt)
+        alpha = alpha_of(frame) if has_alpha(frame.format.name) and has_alpha(pix_fmt) else None
+        return self.from_rgb(self.to_rgb(frame, 8 if bit_depth(frame.format.name) == 8 else 16), pix_fmt, alpha)
 
 
 def _planar(yuv: np.ndarray, pix_fmt: str) -> av.VideoFrame:

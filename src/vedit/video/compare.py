@@ -30,4 +30,5 @@ def compare_info(info: ClipInfo) -> ClipInfo:
         sar=sar,
         orientation=Orientation(),
         display_matrix=None,
+        alpha=False,
     )

@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import av
+import av.codec
 import av.error
 import av.stream
 import numpy as np
 
 from vedit.errors import InputError
 from vedit.video import color as _color
+from vedit.video import source as _source
 
 _PRIMARIES = {1: "bt709", 4: "bt470m", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 8: "film", 9: "bt2020",
               10: "smpte428", 11: "smpte431", 12: "smpte432", 22: "ebu3213"}  # fmt: skip
@@ -99,6 +101,18 @@ class StreamInfo:
 
 
 @dataclass(frozen=True)
+class Mastering:
+    """The display that HDR was graded on: CIE xy of ``red``, ``green``, ``blue`` and ``white``, luminance in cd/m²."""
+
+    red: tuple[Fraction, Fraction]
+    green: tuple[Fraction, Fraction]
+    blue: tuple[Fraction, Fraction]
+    white: tuple[Fraction, Fraction]
+    darkest: Fraction
+    brightest: Fraction
+
+
+@dataclass(frozen=True)
 class Chapter:
     """A chapter, in seconds of the container's clock."""
 
@@ -137,7 +151,11 @@ class ClipInfo:
     interlaced: bool = False
     alpha: bool = False
     hdr_metadata: tuple[str, ...] = ()
+    mastering: Mastering | None = None
+    light: tuple[int, int] | None = None  # content light level: of the brightest pixel, of the brightest frame; cd/m²
     truncated: bool = False
+    sequence: bool = False  # images, whose rate is what it was said to be
+    own_duration: bool = False  # the duration is that of this stream, not of a longer one
     streams: tuple[StreamInfo, ...] = ()
     chapters: tuple[Chapter, ...] = ()
     metadata: dict[str, str] = field(default_factory=dict)
@@ -162,12 +180,18 @@ class ClipInfo:
     def color(self) -> _color.Color:
         """The matrix and range to convert with."""
         matrix = _color.resolve_matrix(self.matrix_tag, self.width, self.height)
-        return _color.Color(matrix, self.range_tag == _color.FULL or self.pix_fmt.startswith("yuvj"))
+        # RGB has no such range; what becomes YUV of it is limited, as players expect.
+        full = self.range_tag == _color.FULL and not _color.is_rgb(self.pix_fmt)
+        return _color.Color(matrix, full or self.pix_fmt.startswith("yuvj"))
 
     @property
     def audio(self) -> tuple[StreamInfo, ...]:
         """The sound streams."""
         return tuple(s for s in self.streams if s.kind == "audio")
+
+    def open(self) -> Any:
+        """The clip's container, opened once more."""
+        return open_input(self.path, self.rate if self.sequence else None)
 
     def require_complete(self) -> None:
         """:class:`InputError` if the file ends before what its headers announce."""
@@ -207,6 +231,7 @@ class ClipInfo:
             "interlaced": self.interlaced,
             "alpha": self.alpha,
             "hdr_metadata": list(self.hdr_metadata),
+            "content_light": None if self.light is None else list(self.light),
             "truncated": self.truncated,
             "streams": [
                 {"index": s.index, "kind": s.kind, "codec": s.codec, "language": s.language, "title": s.title,
@@ -219,28 +244,39 @@ class ClipInfo:
         }  # fmt: skip
 
 
-def open_input(path: str | os.PathLike[str]) -> Any:
-    """The open container of a media file; :class:`InputError` that says in one line why it cannot be read."""
-    name = os.fspath(path)
-    file = Path(name)
-    if not file.exists():
-        raise InputError(f"{name}: no such file; check the path")
-    if file.is_dir():
-        raise InputError(f"{name}: is a folder; give a video file")
-    if file.is_file() and file.stat().st_size == 0:
-        raise InputError(f"{name}: the file is empty (0 bytes); give a video file")
+def open_input(path: str | os.PathLike[str], rate: Fraction | None = None) -> Any:
+    """The open container of what ``path`` names (see :mod:`vedit.video.source`); ``rate`` is that of images.
+
+    :class:`InputError` says in one line why it cannot be read.
+    """
+    found = _source.find(path, rate)
     try:
-        # An absolute path cannot be taken for a protocol ("a:b.mp4") or an option.
-        container = av.open(str(file.absolute()), metadata_errors="replace")
+        container = av.open(found.url, format=found.format, options=dict(found.options), metadata_errors="replace")
     except PermissionError:
-        raise InputError(f"{name}: no permission to read it; check the file's mode") from None
+        raise InputError(f"{found.name}: no permission to read it; check the file's mode") from None
     except (av.error.FFmpegError, OSError, ValueError) as error:
         hint = "cut short, damaged or not a video"
-        raise InputError(f"{name}: cannot be read as video ({_reason(error)}); the file is {hint}") from None
+        raise InputError(f"{found.name}: cannot be read as video ({_reason(error)}); the file is {hint}") from None
     if container.format.name in _NOT_VIDEO:
         container.close()
-        raise InputError(f"{name}: not a video (looks like {container.format.name}); give a video file")
+        raise InputError(f"{found.name}: not a video (looks like {container.format.name}); give a video file")
     return container
+
+
+def decoder_of(stream: Any) -> Any:
+    """The decoder to use for a video stream: FFmpeg's own for VP8 and VP9 leave out transparency, libvpx's do not."""
+    library = {"vp8": "libvpx", "vp9": "libvpx-vp9"}.get(stream.codec_context.name)
+    if library is None or not hidden_alpha(stream):
+        return stream.codec_context
+    try:
+        return av.codec.CodecContext.create(library, "r")
+    except ValueError:  # a build of FFmpeg without libvpx
+        return stream.codec_context
+
+
+def hidden_alpha(stream: Any) -> bool:
+    """Whether a WebM stream carries transparency beside its pictures, which its pixel format does not tell."""
+    return {k.lower(): v for k, v in stream.metadata.items()}.get("alpha_mode") == "1"
 
 
 def _reason(error: BaseException) -> str:
@@ -266,20 +302,24 @@ def pick_stream(container: Any, name: str, stream: int | None = None) -> Any:
     raise InputError(f"{name}: no video stream; give a file with video")
 
 
-def probe(path: str | os.PathLike[str], stream: int | None = None) -> ClipInfo:
-    """Reads headers and the first frame of the first real video stream, or of ``stream``; :class:`InputError` if
-    unusable."""
+def probe(path: str | os.PathLike[str], stream: int | None = None, rate: Fraction | None = None) -> ClipInfo:
+    """Reads headers and the first frame of the first real video stream, or of ``stream``; ``rate`` is that of images.
+
+    :class:`InputError` if unusable.
+    """
     name = os.fspath(path)
-    container = open_input(path)
+    found = _source.find(path, rate)
+    container = open_input(path, rate)
     try:
-        return _probe(container, name, stream)
+        return _probe(container, found, name, stream)
     except (av.error.FFmpegError, OSError, ValueError, MemoryError, OverflowError, ZeroDivisionError) as error:
         raise InputError(f"{name}: cannot be read as video ({_reason(error)}); the file is damaged") from None
     finally:
         container.close()
 
 
-def _probe(container: Any, name: str, chosen: int | None) -> ClipInfo:
+def _probe(container: Any, found: _source.Source, path: str, chosen: int | None) -> ClipInfo:
+    name = found.name
     video = pick_stream(container, name, chosen)
     context = video.codec_context
     if context is None:
@@ -313,14 +353,13 @@ def _probe(container: Any, name: str, chosen: int | None) -> ClipInfo:
     start = _seconds(video.start_time, time_base)
     if start is None:
         start = _seconds(frame.pts, time_base) or Fraction(0)
-    duration = _duration(container, video, start)
+    duration, own_duration = _duration(container, video, start)
     frames, declared = _frame_count(video, duration, rate)
     pix_fmt = frame.format.name
-    tags = {k.lower(): v for k, v in video.metadata.items()}
-    hidden_alpha = tags.get("alpha_mode") == "1"
-    has_alpha = hidden_alpha or any(c.is_alpha for c in frame.format.components)
+    if hidden_alpha(video) and not _color.has_alpha(pix_fmt):
+        warnings.append("its transparency cannot be read: this build of FFmpeg has no libvpx")
     return ClipInfo(
-        path=name,
+        path=path,
         container=container.format.name,
         stream=video.index,
         codec=context.name,
@@ -335,6 +374,7 @@ def _probe(container: Any, name: str, chosen: int | None) -> ClipInfo:
         frames_declared=declared,
         start=start,
         duration=duration,
+        own_duration=own_duration,
         pix_fmt=pix_fmt,
         bits=_color.bit_depth(pix_fmt),
         primaries=_tag(frame.color_primaries, context.color_primaries, 2),
@@ -345,9 +385,12 @@ def _probe(container: Any, name: str, chosen: int | None) -> ClipInfo:
         variable=bool(video.base_rate and video.average_rate and abs(video.base_rate / video.average_rate - 1) > 0.005),
         reordered=bool(context.has_b_frames),
         interlaced=bool(frame.interlaced_frame),
-        alpha=has_alpha,
+        alpha=_color.has_alpha(pix_fmt) and (not _still(container) or _color.transparent(frame)),
         hdr_metadata=_hdr(frame),
-        truncated=_cut_short(name, container),
+        mastering=_mastering(frame),
+        light=_light(frame),
+        truncated=not found.sequence and _cut_short(found.files[0], container),
+        sequence=found.sequence,
         streams=others,
         chapters=tuple(_chapters(container)),
         metadata=dict(container.metadata),
@@ -382,9 +425,10 @@ def _first_frame(container: Any, video: Any) -> Any:
         if other.index != video.index:
             other.discard = av.stream.Discard.all
     video.thread_type = "SLICE"  # frame threads would read ahead for a picture that comes first anyway
+    decoder = decoder_of(video)
     for count, packet in enumerate(container.demux(video)):
         try:
-            frames = packet.decode()
+            frames = decoder.decode(packet)
         except av.error.FFmpegError:
             frames = []
         if frames:
@@ -407,20 +451,47 @@ def _hdr(frame: Any) -> tuple[str, ...]:
     return tuple(sorted({d.type.name.lower() for d in frame.side_data if d.type.name in wanted}))
 
 
-def _duration(container: Any, video: Any, start: Fraction) -> Fraction | None:
+def _mastering(frame: Any) -> Mastering | None:
+    for data in frame.side_data:
+        if data.type.name == "MASTERING_DISPLAY_METADATA":
+            *numbers, has_primaries, has_luminance = struct.unpack("=22i", bytes(data)[:88])
+            pairs = list(zip(numbers[::2], numbers[1::2], strict=True))
+            if not (has_primaries and has_luminance and all(below > 0 for _, below in pairs)):
+                return None
+            rx, ry, gx, gy, bx, by, wx, wy, darkest, brightest = (Fraction(*pair) for pair in pairs)
+            return Mastering((rx, ry), (gx, gy), (bx, by), (wx, wy), darkest, brightest)
+    return None
+
+
+def _light(frame: Any) -> tuple[int, int] | None:
+    for data in frame.side_data:
+        if data.type.name == "CONTENT_LIGHT_LEVEL":
+            brightest, average = struct.unpack("=2I", bytes(data)[:8])
+            return brightest, average
+    return None
+
+
+def _still(container: Any) -> bool:
+    """Whether its pixels are RGBA because images are, not because somebody wanted transparency."""
+    name = container.format.name
+    return name in ("gif", "apng", "image2") or name.endswith("_pipe")
+
+
+def _duration(container: Any, video: Any, start: Fraction) -> tuple[Fraction | None, bool]:
+    """Seconds, None if unknown; and whether they are declared for this stream, not for the file as a whole."""
     if video.duration and video.duration > 0:
-        return video.duration * video.time_base
+        return video.duration * video.time_base, True
     # Matroska keeps where each track ends in a tag; the container's own figure may be that of a longer sound track.
     tags = {k.upper(): v for k, v in video.metadata.items()}
     for key in ("DURATION", *(k for k in tags if k.startswith("DURATION-"))):
         ends = _clock(tags.get(key, ""))
         if ends is not None and ends > start:
-            return ends - start
+            return ends - start, True
     if container.duration and container.duration > 0:
         begins = Fraction(container.start_time or 0, av.time_base)
         rest = Fraction(container.duration, av.time_base) + begins - start
-        return rest if rest > 0 else None
-    return None
+        return (rest if rest > 0 else None), False
+    return None, False
 
 
 def _clock(text: str) -> Fraction | None:
@@ -448,13 +519,15 @@ def _chapters(container: Any) -> list[Chapter]:
     return found
 
 
-def _cut_short(name: str, container: Any) -> bool:
+def _cut_short(name: Path, container: Any) -> bool:
     """Whether the file ends before the data that its own index or its outermost element announces."""
     size = os.path.getsize(name)
     formats = container.format.name.split(",")
     if "matroska" in formats:
         end = _matroska_end(name)
         return end is not None and end > size
+    if "avi" in formats and _riff_end(name) > size:
+        return True  # its index lies at the end and is lost with it
     if "mov" in formats or "avi" in formats:
         for stream in container.streams:
             entries = stream.index_entries
@@ -463,7 +536,16 @@ def _cut_short(name: str, container: Any) -> bool:
     return False
 
 
-def _matroska_end(name: str) -> int | None:
+def _riff_end(name: Path) -> int:
+    """File offset at which the first RIFF chunk of an AVI file ends, 0 if it does not say."""
+    with open(name, "rb") as file:
+        head = file.read(8)
+    length = int.from_bytes(head[4:8], "little") if head[:4] == b"RIFF" else 0
+    # Programs that could not go back to write the length leave the largest one there.
+    return 8 + length if length < 0x7FFFF000 else 0
+
+
+def _matroska_end(name: Path) -> int | None:
     """File offset at which the Segment of a Matroska file ends, None if it does not say."""
     with open(name, "rb") as file:
         head = file.read(4096)

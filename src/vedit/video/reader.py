@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -15,7 +16,8 @@ import numpy as np
 
 from vedit.errors import InputError
 from vedit.video.color import Converter
-from vedit.video.info import ClipInfo, open_input
+from vedit.video.deinterlace import Deinterlacer
+from vedit.video.info import ClipInfo, decoder_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +42,8 @@ class SourceFrame:
 class Reader:
     """Iterates :class:`SourceFrame` in presentation order; ``warnings`` fills up on the way.
 
-    Missing timestamps are filled in and backward ones moved forward, with a warning. With ``strict`` an
+    Interlaced clips are deinterlaced at the same rate. Missing timestamps are filled in and backward ones moved
+    forward, with a warning. With ``strict`` an
     :class:`InputError` is raised for a file that ends before what it announces; without, that is a warning too.
     """
 
@@ -52,18 +55,20 @@ class Reader:
         self.warnings: list[str] = []
         self.frames = 0
         self._strict = strict
+        self._bad_packets = 0
         if strict:
             info.require_complete()
         self._converter = Converter(info.color, info.width, info.height)
-        self._container: Any = open_input(path)
+        self._container: Any = info.open()
         try:
             self._stream = self._container.streams[info.stream]
             for other in self._container.streams:
                 if other.index != info.stream:
                     other.discard = av.stream.Discard.all
-            self._stream.thread_type = "AUTO"
+            self._decoder = decoder_of(self._stream)
+            self._decoder.thread_type = "AUTO"
             if threads is not None:
-                self._stream.codec_context.thread_count = threads
+                self._decoder.thread_count = threads
         except (IndexError, AttributeError, av.error.FFmpegError):
             self._container.close()
             raise InputError(f"{self.path}: changed since it was looked at; run again") from None
@@ -72,13 +77,11 @@ class Reader:
         info = self.info
         tick = 1 / (info.rate * info.time_base)
         held: tuple[int, Any] | None = None
-        first = 0
-        bad_packets = backward = missing = resized = corrupt = 0
+        first = shift = 0
+        backward = missing = resized = corrupt = woven = 0
 
-        for item in self._decode():
-            if item is None:
-                bad_packets += 1
-                continue
+        for item in self._progressive():
+            woven += item.interlaced_frame
             if (item.width, item.height) != (info.width, info.height):
                 resized += 1
             corrupt += item.is_corrupt
@@ -90,18 +93,23 @@ class Reader:
                 first = pts
             else:
                 if pts <= held[0]:
+                    # Two recordings in one file, or a single slip: time goes on from here, at the usual pace, until the
+                    # source's own times are ahead again.
                     backward += 1
-                    pts = held[0] + 1
+                    if pts + shift <= held[0]:
+                        shift = held[0] + max(1, item.duration or round(tick)) - pts
+                    pts += shift
                 yield self._make(held[0], pts - held[0], first, held[1])
             held = (pts, item)
 
         if held is None:
             raise InputError(f"{self.path}: no frame could be decoded; the file is damaged")
         for count, what in (
-            (bad_packets, "packets could not be decoded: their frames are missing"),
+            (self._bad_packets, "packets could not be decoded: their frames are missing"),
             (corrupt, "frames are damaged in the source"),
             (missing, "frames had no timestamp: filled in from the frame rate"),
             (backward, "timestamps did not increase: moved forward"),
+            (woven, "frames are interlaced although the first is not: they are not deinterlaced"),
             (resized, "frames change size in the middle of the clip: scaled to the first frame's size"),
         ):
             if count:
@@ -139,13 +147,33 @@ class Reader:
             f"the video ends at {float(end):.3g} s although {float(info.duration):.3g} s are declared "
             f"({self.frames + 1} frames)"
         )
-        certain = bool(info.frames_declared and self.frames + 1 < info.frames)
+        certain = info.own_duration or (info.frames_declared and self.frames + 1 < info.frames)
+        # Otherwise it may be the sound that is longer.
         if self._strict and (info.truncated or certain or not info.audio):
             raise InputError(f"{self.path}: {text}; the file is cut short or damaged, get a complete copy")
         self.warnings.append(text)
 
+    def _progressive(self) -> Iterator[Any]:
+        """Decoded frames, deinterlaced where the clip is interlaced."""
+        if not self.info.interlaced:
+            yield from self._decode()
+            return
+        deinterlacer = Deinterlacer(self.info.time_base)
+        for frame in self._decode():
+            yield from deinterlacer.push(frame)
+        yield from deinterlacer.push(None)
+
     def _decode(self) -> Iterator[Any]:
-        """Decoded frames; None for each packet that could not be decoded."""
+        """Decoded frames; what cannot be decoded is counted."""
+        # AVI shows packets' frames one a tick, in the order in which they come out of the decoder. What FFmpeg makes up
+        # as their presentation times is late by a frame or more, and out of order where there are B-frames.
+        times: deque[int] | None = deque() if self.info.container == "avi" else None
+        for frame in self._decode_packets(times):
+            if times:
+                frame.pts = times.popleft()
+            yield frame
+
+    def _decode_packets(self, times: deque[int] | None) -> Iterator[Any]:
         packets = self._container.demux(self._stream)
         while True:
             try:
@@ -156,15 +184,17 @@ class Reader:
             if packet is None:
                 break
             try:
-                frames = packet.decode()
+                frames = self._decoder.decode(packet)
             except av.error.EOFError:
                 return
             except av.error.FFmpegError:
-                yield None
+                self._bad_packets += 1
                 continue
+            if times is not None and packet.size and packet.dts is not None:
+                times.append(packet.dts)
             yield from frames
         try:
-            yield from self._stream.decode(None)
+            yield from self._decoder.decode(None)
         except av.error.FFmpegError:
             return
 

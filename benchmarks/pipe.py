@@ -1,0 +1,104 @@
+"""Measure the pipe: decode, RGB, encode through vedit's threads, against the same in one loop of plain PyAV.
+
+python benchmarks/pipe.py [CLIP] --out benchmarks/results/pipe.json
+
+Without a clip, one of 1920×1080 is drawn. Both ways use the same codec, options and threads; they take turns, and the
+figure is the ratio of the medians of one run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+
+from vedit.render import passthrough
+from vedit.video.encoding import plan_output
+from vedit.video.info import probe
+
+
+def draw(path: Path, frames: int) -> Path:
+    """A clip of 1080p: a texture that slides, with a little noise."""
+    rng = np.random.default_rng(0)
+    small = rng.integers(0, 255, (135, 260, 3), np.uint8)
+    wide = cv2.resize(small, (2080, 1080), interpolation=cv2.INTER_CUBIC)
+    with av.open(str(path), "w") as container:
+        stream: Any = container.add_stream("libx264", rate=25, options={"preset": "ultrafast", "crf": "20"})
+        stream.width, stream.height, stream.pix_fmt = 1920, 1080, "yuv420p"
+        for k in range(frames):
+            image = np.ascontiguousarray(wide[:, k % 150 : k % 150 + 1920])
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode(None))
+    return path
+
+
+def plain(source: Path, target: Path) -> int:
+    """The same work as people write it: one loop, one frame after the other."""
+    info = probe(source)
+    plan = plan_output(target, info)
+    count = 0
+    with av.open(str(source)) as reader, av.open(str(target), "w", format=plan.format) as writer:
+        video = reader.streams.video[0]
+        video.thread_type = "AUTO"
+        stream: Any = writer.add_stream(plan.codec, rate=info.rate, options=plan.options)
+        stream.width, stream.height, stream.pix_fmt = info.width, info.height, plan.pix_fmt
+        stream.codec_context.thread_count = plan.threads
+        for frame in reader.decode(video):
+            made = av.VideoFrame.from_ndarray(frame.to_ndarray(format="rgb24"), format="rgb24")
+            made.pts, made.time_base = frame.pts, frame.time_base
+            writer.mux(stream.encode(made))
+            count += 1
+        writer.mux(stream.encode(None))
+    return count
+
+
+def threads(source: Path, target: Path) -> int:
+    """Through vedit."""
+    return passthrough.run(str(source), str(target)).frames
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("clip", type=Path, nargs="?")
+    parser.add_argument("--frames", type=int, default=100, help="of the clip that is drawn")
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--out", type=Path, required=True)
+    args = parser.parse_args()
+    taken: dict[str, list[float]] = {"plain": [], "vedit": []}
+    frames = {}
+    with tempfile.TemporaryDirectory() as folder:
+        source = args.clip or draw(Path(folder, "in.mp4"), args.frames)
+        info = probe(source)
+        for _ in range(args.runs):
+            for name, way in (("plain", plain), ("vedit", threads)):
+                began = time.perf_counter()
+                frames[name] = way(source, Path(folder, f"{name}.mp4"))
+                taken[name].append(time.perf_counter() - began)
+    if frames["plain"] != frames["vedit"]:
+        raise SystemExit(f"not the same work: {frames}")
+    medians = {name: statistics.median(seconds) for name, seconds in taken.items()}
+    figures = {
+        "size": f"{info.display_width}x{info.display_height}",
+        "frames": frames["vedit"],
+        "runs": args.runs,
+        "cores": len(os.sched_getaffinity(0)),
+        "load_average": round(os.getloadavg()[0], 1),  # other programs on the same cores make the ratio worthless
+        "frames_per_second": {name: round(frames[name] / seconds, 1) for name, seconds in medians.items()},
+        "ratio": round(medians["plain"] / medians["vedit"], 2),
+    }
+    args.out.write_text(json.dumps(figures, indent=1) + "\n")
+    print(json.dumps(figures, indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+"""Whether the colours of a result wander over the clip: what people see as a tint that grows window by window."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+class ColorDrift:
+    """Sums only: memory does not grow with the clip.
+
+    A frame's mean colour after the edit is explained by its mean before it and by time, result = a · source + b +
+    c · time, by least squares in each channel over all edited frames; ``c`` over the whole length is the drift. What
+    the source itself does (a pan, a dusk) is in the first term and does not count.
+    """
+
+    def __init__(self) -> None:
+        self.frames = 0
+        self._squares = np.zeros((3, 3, 3))  # channel, then the normal equations over (source, 1, time)
+        self._crosses = np.zeros((3, 3))
+        self._first: float | None = None
+        self._last = 0.0
+
+    def add(self, source: np.ndarray, result: np.ndarray, time: float) -> None:
+        """A frame before and after, both (h, w, 3) of any sizes in [0, 1]; ``time`` in seconds."""
+        before, after = (image.reshape(-1, 3).mean(0, dtype=np.float64) for image in (source, result))
+        self._first = time if self._first is None else self._first
+        self._last = time
+        for channel in range(3):
+            row = np.array([before[channel], 1.0, time - self._first])
+            self._squares[channel] += np.outer(row, row)
+            self._crosses[channel] += row * after[channel]
+        self.frames += 1
+
+    def grey_levels(self) -> list[float] | None:
+        """Drift of red, green and blue from the first edited frame to the last, of 255; None for too few frames."""
+        if self.frames < 4 or self._first is None or self._last <= self._first:
+            return None
+        length = self._last - self._first
+        scale = np.array([1.0, 1.0, 1.0 / length])
+        found = []
+        for squares, crosses in zip(self._squares, self._crosses, strict=True):
+            # In units of the whole length; a little ridge for a source that stands still or fades evenly.
+            matrix = squares * np.outer(scale, scale) + 1e-9 * self.frames * np.eye(3)
+            found.append(255 * float(np.linalg.solve(matrix, crosses * scale)[2]))
+        return found

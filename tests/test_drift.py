@@ -1,0 +1,39 @@
+"""Colour drift: what the source does by itself does not count."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from vedit.render.drift import ColorDrift
+
+
+def measure(count: int, change, source=lambda t: 0.5) -> list[float] | None:
+    drift = ColorDrift()
+    for k in range(count):
+        time = k / 25
+        before = np.full((8, 8, 3), source(time))
+        drift.add(before, change(before, time), time)
+    return drift.grey_levels()
+
+
+def test_a_tint_that_grows_is_measured():
+    tint = np.array([10.0, 0.0, -5.0]) / 255
+    assert measure(101, lambda image, t: image + tint * (t / 4)) == pytest.approx([10, 0, -5], abs=0.05)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [lambda t: 0.5, lambda t: 0.5 + 0.3 * np.sin(7 * t), lambda t: 0.2 + 0.05 * t**2],
+    ids=["still", "flicker", "dawn"],
+)
+@pytest.mark.parametrize("edit", [lambda x, t: x, lambda x, t: 1 - x, lambda x, t: 0.6 * x + 0.2])
+def test_an_edit_that_stays_the_same_does_not_drift(edit, source):
+    found = measure(200, edit, source)
+    assert found is not None
+    assert max(map(abs, found)) < 0.05
+
+
+def test_too_few_frames_have_no_drift():
+    assert measure(3, lambda image, t: image) is None
+    assert ColorDrift().grey_levels() is None
