@@ -272,6 +272,7 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=900)
     parser.add_argument("--consistency", default="matched", choices=["none", "literal", "matched"])
     parser.add_argument("--consistency-weight", type=float, default=2.0)
+    parser.add_argument("--terminal-share", type=float, default=0.35, help="of the clips' steps, at pure noise")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--stills-seed", type=int, default=1, help="of the stills")
     parser.add_argument("--keep-temporal", action="store_true", help="go on with --start's temporal layers (clips)")
@@ -336,7 +337,7 @@ def main() -> None:
             one_frame_share=0.4,
             half_share=0.3,
             still_batch=24,
-            terminal_share=0.35,
+            terminal_share=args.terminal_share,
             common_share=0.5,
             consistency=args.consistency,
             consistency_weight=args.consistency_weight,
