@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=3e-4)
     parser.add_argument("--frames", type=int, default=8)
     parser.add_argument("--runs", type=Path, default=Path("runs/consistency"))
-    parser.add_argument("--data", nargs="*", default=["--seed", "2", "--clips", "1100"], help="of the recipe")
+    parser.add_argument("--data", nargs="*", default=["--clips", "1100"], help="of the recipe")
     args = parser.parse_args()
     from vedit import weights
 

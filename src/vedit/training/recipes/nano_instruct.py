@@ -275,6 +275,7 @@ def main() -> None:
     parser.add_argument("--terminal-share", type=float, default=0.35, help="of the clips' steps, at pure noise")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--stills-seed", type=int, default=1, help="of the stills")
+    parser.add_argument("--clips-seed", type=int, default=2, help="of the clips")
     parser.add_argument("--keep-temporal", action="store_true", help="go on with --start's temporal layers (clips)")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--resume", action="store_true")
@@ -299,7 +300,7 @@ def main() -> None:
         stills_cache(99, 200, "latents-stills-held")
         return
     if args.stage == "cache-clips":
-        clips_cache(args.seed, args.clips, f"latents-clips-{args.seed}-{args.clips}")
+        clips_cache(args.clips_seed, args.clips, f"latents-clips-{args.clips_seed}-{args.clips}")
         clips_cache(99, 40, "latents-clips-held")
         return
 
@@ -326,7 +327,7 @@ def main() -> None:
         )
         network = OneFrame(UNet2DConditionModel(**SPATIAL) if args.start is None else spatial_part(args.start))
     else:
-        latents = clips_cache(args.seed, args.clips, f"latents-clips-{args.seed}-{args.clips}")
+        latents = clips_cache(args.clips_seed, args.clips, f"latents-clips-{args.clips_seed}-{args.clips}")
         held, count = clips_cache(99, 40, "latents-clips-held"), 40
         settings = Settings(
             steps=args.steps or 8000,
