@@ -92,6 +92,8 @@ class Writer:
                 container_options["movflags"] = "use_metadata_tags"
         if plan.format == "mpegts":
             container_options["mpegts_copyts"] = "1"
+        if plan.codec == "libsvtav1":
+            os.environ.setdefault("SVT_LOG", "1")  # errors; or the library tells its whole configuration
         self._container = av.open(self._file, "w", format=plan.format, container_options=container_options)
         self._container.flags |= av.container.Flags.bitexact.value
         source = info.open()
