@@ -8,6 +8,7 @@ import signal
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -34,6 +35,12 @@ def refused(vedit, tmp_path):
         assert names(tmp_path) == before
 
     return check
+
+
+def times(path: str) -> list[Fraction]:
+    opened: Any = av.open(path)
+    with opened as container:
+        return [frame.pts * frame.time_base for frame in container.decode(video=0)]
 
 
 def cut(path: Path, share: float) -> Path:
@@ -84,9 +91,7 @@ def test_no_timestamps_at_all(vedit, make_clip, tmp_path):
     assert done.code == 0, done.err
     report = json.loads(done.out)
     assert (report["frames"], report["output"]) == (12, str(tmp_path / "in.edited.mp4"))
-    with av.open(report["output"]) as container:
-        times = [frame.pts * frame.time_base for frame in container.decode(video=0)]
-    assert np.diff([float(t) for t in times]).min() > 0.01
+    assert np.diff([float(t) for t in times(report["output"])]).min() > 0.01
 
 
 def test_timestamps_that_jump_back(vedit, make_clip, tmp_path):
@@ -99,9 +104,7 @@ def test_timestamps_that_jump_back(vedit, make_clip, tmp_path):
     report = json.loads(done.out)
     assert report["frames"] == 24
     assert len([w for w in report["warnings"] if "did not increase" in w]) == 2, report["warnings"]
-    with av.open(report["output"]) as container:
-        times = [frame.pts * frame.time_base for frame in container.decode(video=0)]
-    steps = {b - a for a, b in pairwise(times)}
+    steps = {b - a for a, b in pairwise(times(report["output"]))}
     assert max(abs(step - Fraction(1, 25)) for step in steps) < Fraction(1, 100)
 
 

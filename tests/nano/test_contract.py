@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +26,7 @@ KINDS = [
 def contract(monkeypatch: pytest.MonkeyPatch) -> Any:
     """The table of the video tests, which draws the files and looks at them."""
     monkeypatch.syspath_prepend(str(TESTS))
-    yield importlib.import_module("video.contract")
-    for name in [name for name in sys.modules if name == "video" or name.startswith("video.")]:
-        del sys.modules[name]
+    return importlib.import_module("video.contract")
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -11,13 +11,15 @@ import av
 import numpy as np
 import pytest
 
-from vedit.errors import InputError
+from vedit.errors import InputError, UsageError
 from vedit.render import passthrough
 from vedit.video.color import alpha_of
+from vedit.video.compare import compare_info, side_by_side
 from vedit.video.deinterlace import Deinterlacer
 from vedit.video.encoding import EncoderOptions, plan_output
 from vedit.video.info import Mastering, probe
 from vedit.video.reader import Reader
+from vedit.video.writer import Writer
 
 from .synth import make_clip, moving_frames
 
@@ -90,6 +92,26 @@ DISPLAY = Mastering(
     Fraction(50, 10000),
     Fraction(1000),
 )
+
+
+def test_a_comparison_is_opaque_and_says_nothing_of_it(tmp_path: Path) -> None:
+    source = transparent_clip(tmp_path / "in.webm", "libvpx-vp9", "yuva420p")
+    info = probe(source)
+    with Reader(source, info) as reader, Writer(tmp_path / "pair.mp4", compare_info(info)) as writer:
+        for frame in reader:
+            writer.write(side_by_side(frame.rgb(), frame.rgb()), frame)
+        writer.commit()
+    assert writer.warnings == []
+    assert probe(tmp_path / "pair.mp4").width == 128
+
+
+def test_transparency_cannot_be_asked_of_a_codec_without(tmp_path: Path) -> None:
+    info = probe(make_clip(tmp_path / "in.mp4", 2))
+    for codec in ("libx264", "libx265"):
+        with pytest.raises(UsageError, match="--pix-fmt"):
+            plan_output(tmp_path / "out.mkv", info, EncoderOptions(codec=codec, pix_fmt="yuva420p"))
+
+
 MASTER = "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50)"
 X265 = f"log-level=error:max-cll=1000,400:master-display={MASTER}"
 

@@ -7,6 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from vedit.video.color import opaque
 from vedit.video.info import ClipInfo, Orientation
 
 
@@ -18,7 +19,7 @@ def side_by_side(source: np.ndarray, edited: np.ndarray) -> np.ndarray:
 
 
 def compare_info(info: ClipInfo) -> ClipInfo:
-    """The clip that a writer of side-by-side frames has to make: twice as wide, unrotated, everything else as in the
+    """The clip that a writer of side-by-side frames has to make: twice as wide, unrotated and opaque, else as the
     source."""
     sar = info.sar
     if sar is not None and info.orientation.transpose:
@@ -30,5 +31,6 @@ def compare_info(info: ClipInfo) -> ClipInfo:
         sar=sar,
         orientation=Orientation(),
         display_matrix=None,
+        pix_fmt=opaque(info.pix_fmt),
         alpha=False,
     )

@@ -123,6 +123,8 @@ def plan_output(path: str | os.PathLike[str], info: ClipInfo, encoder: EncoderOp
         raise UsageError(f"--codec: {encoder.codec!r} is not known; use one of {', '.join(_CODECS)}")
     try:
         formats = [f.name for f in av.codec.Codec(codec, "w").video_formats or ()]
+        # libx265 lists formats with transparency that it then refuses.
+        formats = [name for name in formats if codec in _ALPHA or not has_alpha(name)]
     except ValueError:
         raise UsageError(f"--codec: this build of FFmpeg has no {codec}; use one of {', '.join(_CODECS)}") from None
     if not _holds_codec(muxer, codec):
