@@ -179,7 +179,7 @@ def test_the_source_is_shown_in_the_displayed_orientation(real, make_clip, frame
     upright = make_clip(tmp_path / "upright.mp4", [np.rot90(frame).copy() for frame in frames])
     found = measured(real, turned, upright, "--metrics", "psnr,size_agreement")["edited"][0]["metrics"]
     assert found["size_agreement"]["value"] == 1
-    assert found["psnr"]["value"] is None or found["psnr"]["value"] > 40
+    assert found["psnr"]["value"] > 30  # the chroma of the two is sampled along other axes
 
 
 # gates

@@ -61,6 +61,8 @@ def test_size_and_contents(wheel):
     assert tops == {"vedit", f"vedit-{vedit.__version__}.dist-info"}
     for source in (ROOT / "src" / "vedit").rglob("*.py"):
         assert source.relative_to(ROOT / "src").as_posix() in names
+    for page in (ROOT / "src" / "vedit" / "metrics" / "page").iterdir():
+        assert page.relative_to(ROOT / "src").as_posix() in names
     for part in ("bundle.json", "manifest.json", "README.md"):
         assert f"vedit/_models/nano/{part}" in names
 

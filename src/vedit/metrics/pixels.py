@@ -38,7 +38,7 @@ def ssim_map(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     x, y = one - np.float32(128), other - np.float32(128)
     mean_x, mean_y = blur(x), blur(y)
     square_x, square_y, product = mean_x * mean_x, mean_y * mean_y, mean_x * mean_y
-    variances = blur(x * x) - square_x + blur(y * y) - square_y
+    variances = (blur(x * x) - square_x) + (blur(y * y) - square_y)  # so summed, equal pictures give exactly 1
     covariance = blur(x * y) - product
     mean_x, mean_y = mean_x + 128, mean_y + 128
     luminance = (2 * mean_x * mean_y + _C1) / (mean_x * mean_x + mean_y * mean_y + _C1)
