@@ -30,6 +30,7 @@ import numpy as np
 from vedit.errors import UsageError, VeditError
 from vedit.video.color import Converter, bit_depth, is_rgb
 from vedit.video.info import ClipInfo, Orientation, open_input
+from vedit.video.mask import composite
 from vedit.video.reader import SourceFrame
 
 THREADS = 4  # pinned, not the machine's count: x264's bytes depend on it
@@ -186,7 +187,7 @@ def _codec_options(codec: str, encoder: EncoderOptions, muxer: str, variable: bo
     if codec == "libvpx-vp9":
         options |= {"deadline": "good", "cpu-used": str(preset), "row-mt": "1"}
     elif codec == "ffv1":
-        options |= {"level": "3", "slices": "4", "slicecrc": "1"}
+        options |= {"level": "3", "slicecrc": "1"}  # the number of slices is its own: not every size can have four
     elif preset is not None:
         options["preset"] = preset
     if codec == "libx265":
@@ -372,21 +373,31 @@ class Writer:
         self._stream = stream
         return stream
 
-    def write(self, rgb: np.ndarray, source: SourceFrame) -> None:
-        """Encodes ``rgb`` (H, W, 3) uint8 or uint16 in displayed orientation with the times of ``source``."""
+    def write(self, rgb: np.ndarray, source: SourceFrame, weights: np.ndarray | None = None) -> None:
+        """Encodes ``rgb`` (H, W, 3) uint8 or uint16 in displayed orientation with the times of ``source``.
+
+        ``weights`` (H, W) uint8 in displayed orientation: 255 takes ``rgb``, 0 the source's own samples as they are.
+        """
         expected = (self.info.display_height, self.info.display_width, 3)
         if rgb.shape != expected:
             raise ValueError(f"expected {expected}, got {rgb.shape}")
         coded = rgb if self.plan.bake_rotation else self.info.orientation.undo(rgb)
-        self._encode(self._converter.from_rgb(coded, self.plan.pix_fmt), source)
+        frame = self._converter.from_rgb(coded, self.plan.pix_fmt)
+        if weights is not None:
+            turned = weights if self.plan.bake_rotation else self.info.orientation.undo(weights)
+            frame = composite(self._own(source), frame, turned)
+        self._encode(frame, source)
 
     def write_source(self, source: SourceFrame) -> None:
         """Encodes the source's own samples: no way through RGB, and no change at all where codec and format are
         lossless."""
+        self._encode(self._own(source), source)
+
+    def _own(self, source: SourceFrame) -> Any:
+        """The source's picture in the result's format and orientation."""
         if self._baked.identity:
-            self._encode(self._converter.to_format(source.frame, self.plan.pix_fmt), source)
-        else:
-            self.write(source.rgb(8 if self.info.bits == 8 else 16), source)
+            return self._converter.to_format(source.frame, self.plan.pix_fmt)
+        return self._converter.from_rgb(source.rgb(8 if self.info.bits == 8 else 16), self.plan.pix_fmt)
 
     def _encode(self, frame: Any, source: SourceFrame) -> None:
         info = self.info
