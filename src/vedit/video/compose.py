@@ -40,6 +40,7 @@ SOFTNESS = (0.0, 0.4, 0.7, 1.0, 1.4, 2.0, 2.8)  # blurs that are tried: standard
 FINE = 1 / 256, 2.5 / 256  # standard deviations of the blurs whose difference is fine structure, of the short side
 LEAN = 0.5  # where there is less than this share of the frame's mean fine structure, the frame's slope decides
 PAINTED, SHARP = 0.5, 0.7  # slopes of the fine structure: none of the source's detail comes back below, all above
+FOREIGN, OWN = 0.7, 0.85  # correlations of the frame's fine structure with the source's: the same, below and above
 KNOTS = 9  # of each curve
 BEND = 1e-3  # weight of the curves' second differences: they go straight on where the frame has no such colours
 IDENTITY = 1e-6  # weight of the curves' size: without anything else to go by, nothing is changed
@@ -159,7 +160,8 @@ def _kept(bent: np.ndarray, target: np.ndarray) -> np.ndarray:
     """How much of the source's fine structure comes back: (h, w) float32 in [0, 1].
 
     ``bent`` is the reconstruction with the curves on it, without the local maps, which would follow a blur. Where a
-    neighbourhood holds too little to tell, the slope of the whole frame decides.
+    neighbourhood holds too little to tell, the slope of the whole frame decides. Where most of the edit's structure is
+    not the source's (snow, dots), none comes back at all: in patches it would look worse than nowhere.
     """
     short = min(bent.shape[:2])
     source, edit = (
@@ -169,9 +171,16 @@ def _kept(bent: np.ndarray, target: np.ndarray) -> np.ndarray:
     own, both = np.einsum("hwc,hwc->hw", source, source), np.einsum("hwc,hwc->hw", source, edit)
     mean = float(own.mean()) + 1e-9
     whole = (float(both.mean()) + 1e-9) / mean
+    theirs = max(float(np.einsum("hwc,hwc->", edit, edit)) / own.size - NOISE * NOISE, 1e-9)  # a third of it a channel
+    likeness = whole * np.sqrt(mean / theirs)
     own, both = (cv2.blur(energy, _window(bent), borderType=cv2.BORDER_REFLECT) for energy in (own, both))
     slope = (both + np.float32(LEAN * mean * whole)) / (own + np.float32(LEAN * mean))
-    share = np.clip((slope - np.float32(PAINTED)) * np.float32(1 / (SHARP - PAINTED)), 0.0, 1.0)
+    return _smooth(slope, PAINTED, SHARP) * _smooth(np.float32(likeness), FOREIGN, OWN)
+
+
+def _smooth(x: np.ndarray | np.float32, low: float, high: float) -> np.ndarray:
+    """0 below ``low``, 1 above ``high``, smooth between."""
+    share = np.clip((x - np.float32(low)) * np.float32(1 / (high - low)), 0.0, 1.0)
     return share * share * (3.0 - 2.0 * share)
 
 
