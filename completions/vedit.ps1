@@ -31,6 +31,9 @@ Register-ArgumentCompleter -Native -CommandName vedit -ScriptBlock {
             '--size|Short side at which the model works.',
             '--window|Frames edited at once. [the model''s own]',
             '--overlap|Frames that windows share. [the model''s own]',
+            '--detail|Detail at native size: auto (the source''s, where the edit keeps it), source (the source''s everywhere), edit (the edit enlarged), tone (only the colours change).',
+            '--mask|Picture or video, white where the clip is edited; the rest is kept.',
+            '--feather|Soft rim inside the mask: 12 (pixels) or 1% (of the short side). [1%]',
             '--start|First edited frame: 48 (frame), 2.5s, 00:00:02.500. [0]',
             '--ss|First edited frame: 48 (frame), 2.5s, 00:00:02.500. [0]',
             '--end|First frame that is not edited any more. [the end]',
@@ -179,6 +182,9 @@ Register-ArgumentCompleter -Native -CommandName vedit -ScriptBlock {
         'vedit instruct --size' = @()
         'vedit instruct --window' = @()
         'vedit instruct --overlap' = @()
+        'vedit instruct --detail' = @('auto', 'source', 'edit', 'tone')
+        'vedit instruct --mask' = @()
+        'vedit instruct --feather' = @()
         'vedit instruct --start' = @()
         'vedit instruct --ss' = @()
         'vedit instruct --end' = @()

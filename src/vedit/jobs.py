@@ -32,6 +32,9 @@ class EditJob(BaseModel):
     size: int = Field(256, ge=8, le=8192)  # pixels: short side at which the model works
     window: int | None = Field(None, ge=1)  # frames; None: the model's own
     overlap: int | None = Field(None, ge=0)  # frames; None: the model's own
+    detail: Literal["auto", "source", "edit", "tone"] = "auto"  # what of the source's detail returns; see compose
+    mask: str | None = None  # a picture or a video: white is edited
+    feather: str | None = None  # width of the mask's soft rim: "12" pixels, "1%" of the short side; None: 1 %
     start: str | None = None  # first edited frame: "48", "2.5s", "00:00:02.500"; see vedit.video.timecode
     end: str | None = None  # first frame that is not edited
     stream: int | None = Field(None, ge=0)  # the video stream to edit; None: the first real one

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -79,7 +80,7 @@ def test_new_detail_comes_through_and_noise_does_not(source: np.ndarray) -> None
     edited += flakes[..., None] * (1 - edited)
     result = compose(source, codec, edited).astype(float) / 255
     assert result[flakes > 0.9].mean() > 0.9
-    without = compose(source, codec, edited, detail=0.0).astype(float) / 255
+    without = compose(source, codec, edited, detail="tone").astype(float) / 255
     assert without[flakes > 0.9].mean() < result[flakes > 0.9].mean() - 0.15
     faint = codec + rng.normal(0, 0.006, codec.shape).astype(np.float32)
     assert np.abs(compose(source, codec, faint).astype(int) - source).mean() < 0.6
@@ -114,3 +115,62 @@ def test_a_frame_of_480_by_480_is_fast() -> None:
     finally:
         cv2.setNumThreads(threads)
     assert min(times) < 0.08  # 0.02 s on an idle core; the bound leaves room for a busy machine
+
+
+def night(x: np.ndarray) -> np.ndarray:
+    """A tone edit that bends: dark nearly everywhere, steep in the lights."""
+    grey = x.mean(2, keepdims=True)
+    return np.interp(grey, [0, 0.5, 0.8, 1], [0, 0.09, 0.2, 0.64]) * np.array([0.8, 1.0, 1.5]) / 1.5
+
+
+@pytest.mark.parametrize("tone", [night, *(TONES[name] for name in ("grey", "sepia", "inverted"))])
+def test_what_a_soft_model_blurs_comes_back(source: np.ndarray, tone: Callable[[np.ndarray], np.ndarray]) -> None:
+    codec = small(source, (160, 120), 0.4)
+    soft = cv2.GaussianBlur(tone(codec).astype(np.float32), (0, 0), 0.6)
+    exact = np.rint(tone(source / 255) * 255)
+    result = compose(source, codec, soft)
+    assert 0.8 < sharpness(result) / sharpness(exact) < 1.2
+    assert psnr(result, exact) > 33
+
+
+def test_what_an_edit_blurs_stays_blurred(source: np.ndarray) -> None:
+    codec = small(source, (160, 120), 0.4)
+    fog = (0.5 + 0.4 * cv2.GaussianBlur(codec, (0, 0), 2.5)).astype(np.float32)
+    plain = compose(source, codec, fog, "edit")
+    assert sharpness(compose(source, codec, fog)) < 1.5 * sharpness(plain) + 1
+    assert sharpness(compose(source, codec, fog, "source")) > 20 * sharpness(plain)
+
+
+def test_edit_is_the_edit_alone(source: np.ndarray) -> None:
+    codec = small(source, (160, 120))
+    edited = 1 - codec
+    plain = cv2.resize(edited, (320, 240), interpolation=cv2.INTER_CUBIC)
+    assert np.array_equal(compose(source, codec, edited, "edit"), np.rint(np.clip(plain, 0, 1) * 255).astype(np.uint8))
+    with pytest.raises(ValueError, match="detail"):
+        compose(source, codec, edited, "much")  # type: ignore[arg-type]
+
+
+def test_no_halo_along_an_edge() -> None:
+    source = np.full((240, 320, 3), 60, np.uint8)
+    source[:, 160:] = 200
+    codec = small(source, (160, 120), 0.3)
+    result = compose(source, codec, night(codec).astype(np.float32)).astype(float)
+    exact = night(source / 255) * 255
+    assert np.abs(result - exact)[:, np.r_[100:156, 164:220]].max() < 3
+
+
+def test_no_flicker_is_added(source: np.ndarray) -> None:
+    """What changes from frame to frame in the result changes no more than in the edits."""
+    codec = small(source, (160, 120))
+    rng = np.random.default_rng(3)
+    edits = [
+        (TONES["sepia"](codec) + cv2.GaussianBlur(rng.normal(0, 0.03, codec.shape), (0, 0), 1.5)).astype(np.float32)
+        for _ in range(4)
+    ]
+    results = [compose(source, codec, edited).astype(np.float32) / 255 for edited in edits]
+    plain = [compose(source, codec, edited, "edit").astype(np.float32) / 255 for edited in edits]
+
+    def flicker(frames: list[np.ndarray]) -> float:
+        return float(np.mean([np.mean((b - a) ** 2) for a, b in pairwise(frames)]))
+
+    assert flicker(results) < flicker(plain)

@@ -34,6 +34,15 @@ class DType(StrEnum):
     bf16 = "bf16"
 
 
+class Detail(StrEnum):
+    """How the source's fine detail returns to the edit at native size."""
+
+    auto = "auto"
+    source = "source"
+    edit = "edit"
+    tone = "tone"
+
+
 class ProgressStyle(StrEnum):
     """How progress is told on standard error."""
 
@@ -80,6 +89,20 @@ class Shell:
     overlap: Annotated[
         int | None, _option("--overlap", min=0, metavar="FRAMES", help="Frames that windows share. [the model's own]")
     ] = None
+    detail: Annotated[
+        Detail,
+        _option("--detail", help="Detail at native size: auto (the source's, where the edit keeps it), source (the "
+                "source's everywhere), edit (the edit enlarged), tone (only the colours change).", show_default=True),
+    ] = Detail.auto  # fmt: skip
+    mask: Annotated[
+        str | None,
+        _option("--mask", metavar="FILE", help="Picture or video, white where the clip is edited; the rest is kept."),
+    ] = None
+    feather: Annotated[
+        str | None,
+        _option("--feather", metavar="WIDTH", help="Soft rim inside the mask: 12 (pixels) or 1% (of the short side). "
+                "[1%]"),
+    ] = None  # fmt: skip
     start: Annotated[
         str | None,
         _option("--start", "--ss", metavar="TIME", help="First edited frame: 48 (frame), 2.5s, 00:00:02.500. [0]"),
@@ -126,8 +149,12 @@ class Shell:
     def job_fields(self) -> dict[str, Any]:
         """The fields that go into the job as they are."""
         as_is = ("model", "seed", "size", "window", "overlap", "start", "end", "device", "threads", "codec", "crf",
-                 "preset", "pix_fmt", "compare", "sheet", "overwrite", "stream", "fps")  # fmt: skip
-        return {name: getattr(self, name) for name in as_is} | {"dtype": self.dtype.value, "audio": not self.no_audio}
+                 "preset", "pix_fmt", "compare", "sheet", "overwrite", "stream", "fps", "mask", "feather")  # fmt: skip
+        return {name: getattr(self, name) for name in as_is} | {
+            "dtype": self.dtype.value,
+            "audio": not self.no_audio,
+            "detail": self.detail.value,
+        }
 
 
 def edit_command(command: Callable[..., None]) -> Callable[..., None]:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     import torch
 
     from vedit.engines.base import Engine
+    from vedit.video.compose import Detail
+    from vedit.video.mask import Mask
     from vedit.video.reader import Reader, SourceFrame
     from vedit.video.windows import Window
 
@@ -126,13 +128,19 @@ def run(plan: Plan, progress: Progress | None = None) -> Result:
         with contextlib.ExitStack() as stack:
             reader = stack.enter_context(_reader(plan))
             outputs = stack.enter_context(Outputs(plan))
-            _stream(plan, engine, reader, outputs, tally, progress)
+            mask = _mask(plan)
+            if mask is not None:
+                stack.enter_context(mask)
+            _stream(plan, engine, reader, outputs, mask, tally, progress)
             if tally.edited == 0:
                 raise UsageError(
                     f"--start {job.start}: no frame of {job.input} lies in the range; it has {outputs.frames} frames, "
                     f"the last at {outputs.last_time:g} s"
                 )
             progress.stage("finish")
+            if mask is not None:
+                mask.close()
+                warnings += mask.warnings
             with tally.timed("mux"):
                 outputs.commit()
             warnings += [text for text in [*reader.warnings, *outputs.warnings] if text not in warnings]
@@ -160,7 +168,21 @@ def _reader(plan: Plan) -> Reader:
     return Reader(plan.job.input, plan.info, threads=plan.job.threads)
 
 
-def _stream(plan: Plan, engine: Engine, reader: Reader, outputs: Outputs, tally: _Tally, progress: Progress) -> None:
+def _mask(plan: Plan) -> Mask | None:
+    from vedit.video.mask import Mask
+
+    return None if plan.mask is None else Mask(plan.mask, plan.info, threads=plan.job.threads)
+
+
+def _stream(
+    plan: Plan,
+    engine: Engine,
+    reader: Reader,
+    outputs: Outputs,
+    mask: Mask | None,
+    tally: _Tally,
+    progress: Progress,
+) -> None:
     """Run all frames through; afterwards every frame has been handed to the encoder."""
     from vedit.video.queues import Prefetch, Sink
     from vedit.video.shots import ShotDetector
@@ -168,16 +190,17 @@ def _stream(plan: Plan, engine: Engine, reader: Reader, outputs: Outputs, tally:
 
     total = plan.info.frames if plan.info.frames_declared else None
 
-    def encode(item: tuple[SourceFrame, np.ndarray | None]) -> None:
+    def encode(item: tuple[SourceFrame, np.ndarray | None, np.ndarray | None]) -> None:
         with tally.timed("mux"):
             outputs.write(*item)
         progress.frames(outputs.frames, total)
 
     def compose(item: _Edited) -> None:
         with tally.timed("compose"):
-            native = _to_native(item)
+            native = _to_native(item, plan.job.detail)
             _measure(item, native, tally)
-        encoder.put((item.source, native))
+            weights = None if mask is None or native is None else mask.at(item.source.time)
+        encoder.put((item.source, native, weights))
 
     with (
         Sink(encode, size=4, name="encode") as encoder,
@@ -310,11 +333,11 @@ def _measure(item: _Edited, native: np.ndarray | None, tally: _Tally) -> None:
     tally.drift.add(item.small / 255.0, native[::step, ::step] / top, float(item.source.time))
 
 
-def _to_native(item: _Edited) -> np.ndarray | None:
+def _to_native(item: _Edited, detail: Detail) -> np.ndarray | None:
     """The edit at the source's own size, (H, W, 3) uint8 or uint16; None for a frame that passes through."""
     if item.edited is None or item.reconstruction is None:
         return None
     from vedit.video.compose import compose
 
     native = item.source.rgb(8 if item.source.info.bits == 8 else 16)
-    return compose(native, item.reconstruction, item.edited)
+    return compose(native, item.reconstruction, item.edited, detail)

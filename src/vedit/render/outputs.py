@@ -31,6 +31,7 @@ class Outputs:
         self._plan = plan
         self._stack = contextlib.ExitStack()
         self._edited = 0
+        self._mask_sha256: str | None = None
 
     def __enter__(self) -> Outputs:
         from vedit.video.compare import compare_info
@@ -61,12 +62,15 @@ class Outputs:
             stack.enter_context(leaves(str(writer.temporary)))
         return stack.enter_context(writer)
 
-    def write(self, source: SourceFrame, edited: np.ndarray | None) -> None:
-        """The next frame: ``edited`` (H, W, 3) in displayed orientation, or None where the source passes through."""
+    def write(self, source: SourceFrame, edited: np.ndarray | None, weights: np.ndarray | None = None) -> None:
+        """The next frame: ``edited`` (H, W, 3) in displayed orientation, or None where the source passes through;
+        ``weights`` (H, W) uint8 of a mask, if there is one."""
         if edited is None:
             self._result.write_source(source)
         else:
-            self._result.write(edited, source)
+            self._result.write(edited, source, weights)
+        if edited is not None and weights is not None and (self._comparison is not None or self._sheet is not None):
+            edited = self._masked(source, edited, weights)
         if self._comparison is not None:
             self._comparison.write(self._pair(source, edited), source)
         if self._sheet is not None and edited is not None and self._sheet.wants(self._edited):
@@ -75,6 +79,11 @@ class Outputs:
         self.frames += 1
         self.last_time = float(source.time)
         self.duration = source.time + source.duration * source.info.time_base
+
+    def _masked(self, source: SourceFrame, edited: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        from vedit.video.mask import mix
+
+        return mix(source.rgb(16 if edited.dtype == "uint16" else 8), edited, weights)
 
     def _pair(self, source: SourceFrame, edited: np.ndarray | None) -> np.ndarray:
         from vedit.video.compare import side_by_side
@@ -88,6 +97,7 @@ class Outputs:
         from vedit.video.source import find
 
         source_sha256 = sidecar.sha256_of(*find(self._plan.job.input).files)
+        self._mask_sha256 = None if self._plan.mask is None else sidecar.sha256_of(self._plan.mask.path)
         made: list[str] = []
         try:
             with deferred():
@@ -134,6 +144,7 @@ class Outputs:
             "settings": plan.settings.model_dump(mode="json"),
             "model": {"name": plan.bundle.name, "sha256": plan.bundle.sha256},
             "input": {"sha256": source_sha256, "frames": self.frames},
+            "mask": self._mask_sha256 and {"sha256": self._mask_sha256, **(plan.decided()["mask"] or {})},
             "output": {"sha256": sidecar.sha256_of(plan.job.output), "frames": self.frames},
             "working_size": [plan.working_width, plan.working_height],
             "window": plan.window,

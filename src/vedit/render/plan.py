@@ -18,6 +18,7 @@ from vedit.render.sidecar import sidecar_path
 if TYPE_CHECKING:
     from vedit.video.encoding import EncoderOptions
     from vedit.video.info import ClipInfo
+    from vedit.video.mask import MaskInfo
     from vedit.video.timecode import TimeRange
     from vedit.weights import Bundle
 
@@ -50,6 +51,7 @@ class Plan:
     estimated_memory_mb: int
     estimated_seconds: int
     warnings: list[str] = field(default_factory=list)
+    mask: MaskInfo | None = None
 
     def decided(self) -> dict[str, Any]:
         """What a plan and its result have in common, as JSON values."""
@@ -69,6 +71,8 @@ class Plan:
             "device": self.device,
             "dtype": self.dtype,
             "threads": self.threads,
+            "detail": self.job.detail,
+            "mask": None if self.mask is None else {"path": self.mask.path, "feather": self.mask.feather},
         }
 
     def report(self) -> dict[str, Any]:
@@ -108,6 +112,7 @@ def plan(job: EditJob) -> Plan:
     time_range.check(info.rate, info.frames if info.frames_declared else None, info.duration)
     _check_outputs(job)
     encoder, encoder_warnings = _encoder(job, info)
+    mask = _mask(job, info, encoder)
     bundle = _open_bundle(job)
     settings = _settings(job, bundle)
     window, overlap = _window(job, bundle.preset)
@@ -121,7 +126,7 @@ def plan(job: EditJob) -> Plan:
         bundle, settings, info, windows=windows, window=min(window, edited), width=width, height=height,
         device=device, threads=threads,
     )  # fmt: skip
-    warnings = list(encoder_warnings)
+    warnings = [*encoder_warnings, *(mask.warnings if mask is not None else ())]
     free = machine.available_mb()
     if device == "cpu" and free is not None and cost.memory_mb > free:
         warnings.append(
@@ -129,7 +134,7 @@ def plan(job: EditJob) -> Plan:
         )
     return Plan(
         job, info, time_range, bundle, settings, width, height, window, overlap, device, dtype, threads, encoder,
-        edited, windows, cost.memory_mb, cost.seconds, warnings,
+        edited, windows, cost.memory_mb, cost.seconds, warnings, mask,
     )  # fmt: skip
 
 
@@ -188,6 +193,8 @@ def _check_outputs(job: EditJob) -> None:
             raise UsageError(f"{option} -: only the result can go to standard output; give a file name")
         if path.exists() and any(os.path.samefile(path, part) for part in parts):
             raise UsageError(f"{option} {name}: is the input itself; choose another name")
+        if job.mask is not None and path.exists() and Path(job.mask).exists() and os.path.samefile(path, job.mask):
+            raise UsageError(f"{option} {name}: is the mask itself; choose another name")
         if path.is_dir():
             raise UsageError(f"{option} {name}: is a folder; give a file name")
         if path.exists() and not path.is_file() and str(path) != os.devnull:
@@ -215,6 +222,21 @@ def _encoder(job: EditJob, info: ClipInfo) -> tuple[EncoderOptions, list[str]]:
     if job.compare is not None:
         plan_output(job.compare, compare_info(info), encoder)
     return encoder, warnings
+
+
+def _mask(job: EditJob, info: ClipInfo, encoder: EncoderOptions) -> MaskInfo | None:
+    """The mask, looked at, if there is one."""
+    if job.mask is None:
+        if job.feather is not None:
+            raise UsageError(f"--feather {job.feather}: there is no mask to soften; give one with --mask")
+        return None
+    from vedit.video.mask import can_mix, check_mask
+    from vedit.video.writer import plan_output
+
+    pix_fmt = plan_output(job.output, info, encoder).pix_fmt
+    if not can_mix(pix_fmt):
+        raise UsageError(f"--pix-fmt {pix_fmt}: cannot be used with --mask; choose a planar format such as yuv420p")
+    return check_mask(job.mask, info, job.feather)
 
 
 def _open_bundle(job: EditJob) -> Bundle:

@@ -231,7 +231,7 @@ def _codec_options(codec: str, encoder: EncoderOptions, muxer: str, variable: bo
     if codec == "libvpx-vp9":
         options |= {"deadline": "good", "cpu-used": str(preset), "row-mt": "1"}
     elif codec == "ffv1":
-        options |= {"level": "3", "slices": "4", "slicecrc": "1"}
+        options |= {"level": "3", "slicecrc": "1"}  # the number of slices is its own: not every size can have four
     elif preset is not None:
         options["preset"] = preset
     if codec == "libx264" and cv2.checkHardwareSupport(_AVX_512F):

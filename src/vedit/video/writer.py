@@ -22,6 +22,7 @@ from vedit.errors import VeditError
 from vedit.video.color import LIMITED, Converter, alpha_of, has_alpha, is_rgb, transparent
 from vedit.video.encoding import EncoderOptions, plan_output
 from vedit.video.info import ClipInfo, Orientation
+from vedit.video.mask import composite
 from vedit.video.outfile import OutFile, StdOut, write_failure
 from vedit.video.reader import SourceFrame
 from vedit.video.streams import Copier, keep_tag
@@ -157,22 +158,36 @@ class Writer:
             return info.color.matrix, LIMITED
         return 2 if info.matrix_tag == 0 else info.matrix_tag, info.range_tag
 
-    def write(self, rgb: np.ndarray, source: SourceFrame) -> None:
-        """Encodes ``rgb`` (H, W, 3) uint8 or uint16 in displayed orientation with the times of ``source``."""
+    def write(self, rgb: np.ndarray, source: SourceFrame, weights: np.ndarray | None = None) -> None:
+        """Encodes ``rgb`` (H, W, 3) uint8 or uint16 in displayed orientation with the times of ``source``.
+
+        ``weights`` (H, W) uint8 in displayed orientation: 255 takes ``rgb``, 0 the source's own samples as they are.
+        """
         expected = (self.info.display_height, self.info.display_width, 3)
         if rgb.shape != expected:
             raise ValueError(f"expected {expected}, got {rgb.shape}")
         coded = rgb if self.plan.bake_rotation else self.info.orientation.undo(rgb)
-        alpha = self._baked.apply(alpha_of(source.frame)) if self.plan.alpha else None
-        self._encode(self._converter.from_rgb(coded, self.plan.pix_fmt, alpha), source)
+        frame = self._from_rgb(coded, source)
+        if weights is not None:
+            turned = weights if self.plan.bake_rotation else self.info.orientation.undo(weights)
+            frame = composite(self._own(source), frame, turned)
+        self._encode(frame, source)
 
     def write_source(self, source: SourceFrame) -> None:
         """Encodes the source's own samples: no way through RGB, and no change at all where codec and format are
         lossless."""
+        self._encode(self._own(source), source)
+
+    def _own(self, source: SourceFrame) -> Any:
+        """The source's picture in the result's format and orientation."""
         if self._baked.identity:
-            self._encode(self._converter.to_format(source.frame, self.plan.pix_fmt), source)
-        else:
-            self.write(source.rgb(8 if self.info.bits == 8 else 16), source)
+            return self._converter.to_format(source.frame, self.plan.pix_fmt)
+        return self._from_rgb(source.rgb(8 if self.info.bits == 8 else 16), source)
+
+    def _from_rgb(self, coded: np.ndarray, source: SourceFrame) -> Any:
+        """RGB in the result's orientation to its format, with the source's transparency where that is kept."""
+        alpha = self._baked.apply(alpha_of(source.frame)) if self.plan.alpha else None
+        return self._converter.from_rgb(coded, self.plan.pix_fmt, alpha)
 
     def _encode(self, frame: Any, source: SourceFrame) -> None:
         info = self.info
