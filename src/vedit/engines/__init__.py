@@ -30,7 +30,7 @@ def advised(method: str, bundle: Bundle, given: Mapping[str, Any]) -> dict[str, 
 
     Whoever gives the steps means them for every instruction, random edits too.
     """
-    fields = _engine(method).Settings.model_fields
+    fields = settings_of(method).model_fields
     preset = {name: value for name, value in bundle.preset.items() if name in fields}
     if "steps" in given:
         preset.pop("random_steps", None)
