@@ -24,7 +24,7 @@ PRESET = {
     "guidance": 1.0,
     "video_guidance": 1.0,
     "frames": 16,
-    "overlap": 0,
+    "overlap": 2,
     "noise_share": 1.0,
     "size": 256,
     "multiple": 8,
