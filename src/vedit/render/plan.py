@@ -94,7 +94,7 @@ def plan(job: EditJob) -> Plan:
     Raises :class:`UsageError`, :class:`InputError`, :class:`ModelError` or :class:`ResourceError`.
     """
     from vedit import engines
-    from vedit.video.info import probe
+    from vedit.video.info import probe, working_size
     from vedit.video.timecode import parse_range
 
     if job.method not in engines.METHODS:
@@ -129,23 +129,6 @@ def plan(job: EditJob) -> Plan:
         job, info, time_range, bundle, settings, width, height, window, overlap, device, dtype, threads, encoder,
         edited, windows, cost.memory_mb, cost.seconds, warnings,
     )  # fmt: skip
-
-
-def working_size(info: ClipInfo, size: int, multiple: int) -> tuple[int, int]:
-    """Width and height that the model sees: square pixels, short side ``size``, multiples of ``multiple``."""
-    width: float = info.display_width
-    height: float = info.display_height
-    if info.sar:
-        if info.orientation.transpose:
-            height *= float(info.sar)
-        else:
-            width *= float(info.sar)
-    scale = size / min(width, height)
-
-    def whole(side: float) -> int:
-        return max(multiple, round(side * scale / multiple) * multiple)
-
-    return whole(width), whole(height)
 
 
 def _check_outputs(job: EditJob) -> None:

@@ -21,7 +21,8 @@ MANIFEST = "manifest.json"
 SCHEMA = 1
 
 # What each role needs. A diffusers folder names the same components differently.
-COMPONENTS = {"instruct": ("vae", "clip", "tokenizer", "unet", "scheduler")}
+_DIFFUSION = ("vae", "clip", "tokenizer", "unet", "scheduler")
+COMPONENTS = {"instruct": _DIFFUSION, "text2image": _DIFFUSION}
 _IN_DIFFUSERS = {"clip": "text_encoder"}
 
 # What a diffusers pipeline recommends, where its model card says so and its files do not.
@@ -53,13 +54,19 @@ class Bundle:
         """Of the whole model: over the manifest's names and hashes, or over the files of this role if it has none."""
         files = read_manifest(self.path)
         if files is None:
-            folders = sorted(set(self.components.values()))
-            hashes = {
-                file.relative_to(self.path).as_posix(): sha256(file) for folder in folders for file in _files(folder)
-            }
-        else:
-            hashes = {name: entry["sha256"] for name, entry in files.items()}
-        return hashlib.sha256("".join(f"{hashes[name]}  {name}\n" for name in sorted(hashes)).encode()).hexdigest()
+            return self.parts_sha256
+        return _hash_of({name: entry["sha256"] for name, entry in files.items()})
+
+    @cached_property
+    def parts_sha256(self) -> str:
+        """Of the components of this role alone: stays the same when a model gets a new card or another role."""
+        known = read_manifest(self.path) or {}
+        hashes = {}
+        for folder in sorted(set(self.components.values())):
+            for file in _files(folder):
+                name = file.relative_to(self.path).as_posix()
+                hashes[name] = known[name]["sha256"] if name in known else sha256(file)
+        return _hash_of(hashes)
 
 
 def open_bundle(model: str | Path, role: str = "instruct", *, verify: bool = False) -> Bundle:
@@ -148,6 +155,11 @@ def check_manifest(folder: Path, *, content: bool) -> None:
     for file in sorted(_files(folder)):
         if file != folder / MANIFEST and file.relative_to(folder).as_posix() not in files:
             raise ModelError(f"{file}: not named by the manifest; remove it, or get the model again")
+
+
+def _hash_of(hashes: dict[str, str]) -> str:
+    """One hash of many files' names and hashes."""
+    return hashlib.sha256("".join(f"{hashes[name]}  {name}\n" for name in sorted(hashes)).encode()).hexdigest()
 
 
 def sha256(file: Path) -> str:
