@@ -102,7 +102,8 @@ def train(
     bundle = weights.open_bundle(model, "text2image")
     advice = bundle.preset.get("adapters", {}).get(recipe.method, {})
     known = {field.name for field in fields(Settings)}
-    settings = replace(recipe.settings, **{k: v for k, v in advice.items() if k in known}, **given, seed=seed)
+    wanted = {name: value for name, value in advice.items() if name in known} | given
+    settings = replace(recipe.settings, **wanted, seed=seed)
     config = network_config(recipe, choices or {})
     side = size or int(bundle.preset.get("size", 512))
     frames = read_clip(Path(clip), side, int(bundle.preset.get("multiple", 8)), start, end)
