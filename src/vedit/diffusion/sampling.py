@@ -88,8 +88,8 @@ def ancestral(
 ) -> torch.Tensor:
     """DDIM, η = 1 (Song et al. 2021, eq. 16): a share of the noise is replaced by ``fresh(step)`` after every step.
 
-    This is k-diffusion's Euler ancestral sampler on the grid of ``schedule``: in the coordinates z/α, η = 1 splits σ_next
-    into its σ_down and σ_up. Shapes and ``start`` as :func:`ddim`.
+    This is k-diffusion's Euler ancestral sampler on the grid of ``schedule``: in the coordinates z/α, η = 1 splits
+    σ_next into its σ_down and σ_up. Shapes and ``start`` as :func:`ddim`.
     """
     z = noise
     for step in schedule.steps(steps)[start:]:

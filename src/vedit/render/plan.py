@@ -97,8 +97,15 @@ def plan(job: EditJob) -> Plan:
     from vedit.video.info import probe
     from vedit.video.timecode import parse_range
 
-    if job.method not in engines.METHODS:
-        raise UsageError(f"--method {job.method}: no such method; there is {', '.join(sorted(engines.METHODS))}")
+    if job.method not in engines.COMMANDS[job.command]:
+        raise UsageError(
+            f"--method {job.method}: no such method; for {job.command} there is "
+            f"{', '.join(sorted(engines.COMMANDS[job.command]))}"
+        )
+    if job.adapter is not None and not engines.takes_adapter(job.method):
+        raise UsageError(
+            f"--adapter {job.adapter}: {job.method} takes no adapter; leave it out or choose another --method"
+        )
     machine.check_device_name(job.device)
     time_range = parse_range(job.start, job.end)
     info = probe(job.input)
@@ -192,9 +199,9 @@ def _encoder(job: EditJob, info: ClipInfo) -> tuple[EncoderOptions, list[str]]:
 
 
 def _open_bundle(job: EditJob) -> Bundle:
-    from vedit import weights
+    from vedit import engines, weights
 
-    return weights.open_bundle(job.model, job.command, verify=True)
+    return weights.open_bundle(job.model, engines.ROLES[job.command], verify=True)
 
 
 def _settings(job: EditJob, bundle: Bundle) -> BaseModel:
@@ -213,7 +220,7 @@ def _settings(job: EditJob, bundle: Bundle) -> BaseModel:
         raise UsageError(one_line(error, "--" if name in _OPTIONS else "-s ")) from error
 
 
-_OPTIONS = {"steps", "guidance", "video_guidance"}
+_OPTIONS = {"steps", "guidance", "video_guidance", "inversion_steps"}
 
 
 def _option(name: str) -> str:
