@@ -48,6 +48,7 @@ class Plan:
     estimated_memory_mb: int
     estimated_seconds: int
     warnings: list[str] = field(default_factory=list)
+    adapter: str | None = None  # one that was trained for this run; the job's own goes before it
 
     def decided(self) -> dict[str, Any]:
         """What a plan and its result have in common, as JSON values."""
@@ -96,9 +97,17 @@ def plan(job: EditJob) -> Plan:
     from vedit import engines
     from vedit.video.info import probe, working_size
     from vedit.video.timecode import parse_range
+    from vedit.weights import adapter as adapters
 
-    if job.method not in engines.METHODS:
-        raise UsageError(f"--method {job.method}: no such method; there is {', '.join(sorted(engines.METHODS))}")
+    if job.method not in engines.COMMANDS[job.command]:
+        raise UsageError(
+            f"--method {job.method}: no such method; for {job.command} there is "
+            f"{', '.join(sorted(engines.COMMANDS[job.command]))}"
+        )
+    if job.adapter is not None and not engines.takes_adapter(job.method):
+        raise UsageError(
+            f"--adapter {job.adapter}: {job.method} takes no adapter; leave it out or choose another --method"
+        )
     machine.check_device_name(job.device)
     time_range = parse_range(job.start, job.end)
     info = probe(job.input)
@@ -107,6 +116,8 @@ def plan(job: EditJob) -> Plan:
     _check_outputs(job)
     encoder, encoder_warnings = _encoder(job, info)
     bundle = _open_bundle(job)
+    if job.adapter is not None:
+        adapters.check(job.adapter, job.method, bundle)
     settings = _settings(job, bundle)
     window, overlap = _window(job, bundle.preset)
     width, height = working_size(info, job.size, int(bundle.preset.get("multiple", DEFAULT_MULTIPLE)))
@@ -175,9 +186,9 @@ def _encoder(job: EditJob, info: ClipInfo) -> tuple[EncoderOptions, list[str]]:
 
 
 def _open_bundle(job: EditJob) -> Bundle:
-    from vedit import weights
+    from vedit import engines, weights
 
-    return weights.open_bundle(job.model, job.command, verify=True)
+    return weights.open_bundle(job.model, engines.ROLES[job.command], verify=True)
 
 
 def _settings(job: EditJob, bundle: Bundle) -> BaseModel:
@@ -196,7 +207,7 @@ def _settings(job: EditJob, bundle: Bundle) -> BaseModel:
         raise UsageError(one_line(error, "--" if name in _OPTIONS else "-s ")) from error
 
 
-_OPTIONS = {"steps", "guidance", "video_guidance"}
+_OPTIONS = {"steps", "guidance", "video_guidance", "inversion_steps"}
 
 
 def _option(name: str) -> str:

@@ -49,13 +49,18 @@ def save(folder: str | Path, about: About, tensors: Mapping[str, torch.Tensor]) 
 
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    whole = {name: tensor.detach().to("cpu").contiguous() for name, tensor in tensors.items()}
+    partial = folder / f".{FILE}.partial"
+    save_file(whole, partial, metadata=metadata(about))
+    return partial.replace(folder / FILE)
+
+
+def metadata(about: About) -> dict[str, str]:
+    """What ``about`` is in the header of the file."""
     described = asdict(about)
     card = described.pop("card")
     content = json.dumps({"schema": SCHEMA, **described}, sort_keys=True, ensure_ascii=False)
-    whole = {name: tensor.detach().to("cpu").contiguous() for name, tensor in tensors.items()}
-    partial = folder / f".{FILE}.partial"
-    save_file(whole, partial, metadata={"format": "pt", "vedit": content, "card": card})
-    return partial.replace(folder / FILE)
+    return {"format": "pt", "vedit": content, "card": card}
 
 
 def read_about(adapter: str | Path) -> About:
@@ -65,18 +70,18 @@ def read_about(adapter: str | Path) -> About:
     file = find(adapter)
     try:
         with safe_open(file, "pt") as opened:
-            metadata = opened.metadata() or {}
+            header = opened.metadata() or {}
     except (SafetensorError, OSError) as error:
         reason = " ".join(str(error).split())[:200]
         raise ModelError(f"{file}: cannot be read ({reason}); train it again with vedit train-adapter") from None
-    if "vedit" not in metadata:
+    if "vedit" not in header:
         raise ModelError(f"{file}: is not an adapter of vedit; make one with vedit train-adapter")
     try:
-        content = json.loads(metadata["vedit"])
+        content = json.loads(header["vedit"])
         schema = content.pop("schema", None)
         if schema != SCHEMA:
             raise ModelError(f"{file}: schema {schema!r}, this vedit reads {SCHEMA}; update vedit or train it again")
-        return About(**content, card=metadata.get("card", ""))
+        return About(**content, card=header.get("card", ""))
     except (ValueError, TypeError, AttributeError) as error:
         raise ModelError(f"{file}: its description is damaged ({error}); train it again") from None
 
@@ -86,6 +91,16 @@ def load(adapter: str | Path, method: str, bundle: Bundle) -> tuple[About, dict[
 
     Raises ``ModelError`` if it is for another method or another model, damaged, or not finite.
     """
+    about, file = check(adapter, method, bundle), find(adapter)
+    tensors = load_tensors(file)
+    for name, tensor in tensors.items():
+        if not tensor.isfinite().all():
+            raise ModelError(f"{file}: {name} is not finite; train it again, with a lower --learning-rate")
+    return about, tensors
+
+
+def check(adapter: str | Path, method: str, bundle: Bundle) -> About:
+    """What an adapter says of itself, if it is for ``method`` on the model ``bundle``. Raises ``ModelError``."""
     file = find(adapter)
     about = read_about(file)
     if about.method != method:
@@ -95,11 +110,7 @@ def load(adapter: str | Path, method: str, bundle: Bundle) -> tuple[About, dict[
             f"{file}: was trained on {about.base} ({about.base_sha256[:12]}), and this model is {bundle.name} "
             f"({bundle.parts_sha256[:12]}); use --model with the one it was trained on, or train it again"
         )
-    tensors = load_tensors(file)
-    for name, tensor in tensors.items():
-        if not tensor.isfinite().all():
-            raise ModelError(f"{file}: {name} is not finite; train it again, with a lower --learning-rate")
-    return about, tensors
+    return about
 
 
 def find(adapter: str | Path) -> Path:

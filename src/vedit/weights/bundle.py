@@ -21,8 +21,8 @@ MANIFEST = "manifest.json"
 SCHEMA = 1
 
 # What each role needs. A diffusers folder names the same components differently.
-_DIFFUSION = ("vae", "clip", "tokenizer", "unet", "scheduler")
-COMPONENTS = {"instruct": _DIFFUSION, "text2image": _DIFFUSION}
+_ALL = ("vae", "clip", "tokenizer", "unet", "scheduler")
+COMPONENTS = {"instruct": _ALL, "text2image": _ALL}
 _IN_DIFFUSERS = {"clip": "text_encoder"}
 
 # What a diffusers pipeline recommends, where its model card says so and its files do not.
@@ -36,6 +36,7 @@ _PRESETS: dict[str, dict[str, Any]] = {
         "size": 512,
         "multiple": 8,
     },
+    "StableDiffusionPipeline": {"frames": 8, "overlap": 0, "size": 512, "multiple": 8},
 }
 _DEFAULT_MAX_FRAMES = 32  # of vedit.nets.video_unet.Temporal
 
@@ -109,6 +110,8 @@ def open_bundle(model: str | Path, role: str = "instruct", *, verify: bool = Fal
     for component, folder in entries.items():
         if not folder.exists():
             raise ModelError(f"{folder}: the {component} of {name} is missing; get the model again")
+    if role == "text2image":
+        _check_text2image(entries["unet"], name)
     preset.setdefault("max_frames", _max_frames(entries.get("unet")))
     return Bundle(name, path, entries, preset)
 
@@ -206,6 +209,19 @@ def _max_frames(unet: Path | None) -> int:
     if unet is None or not (unet / "config.json").is_file():
         return _DEFAULT_MAX_FRAMES
     return int(read_json(unet / "config.json").get("temporal", {}).get("max_frames", _DEFAULT_MAX_FRAMES))
+
+
+def _check_text2image(unet: Path, name: str) -> None:
+    """Raise ``ModelError`` for a U-Net that wants to see more than the noisy latents."""
+    config = read_json(unet / "config.json")
+    kind, channels, latent = config.get("_class_name"), config.get("in_channels"), config.get("out_channels")
+    if kind != "UNet2DConditionModel":
+        raise ModelError(f"{unet / 'config.json'}: describes a {kind}; editing by prompt needs a UNet2DConditionModel")
+    if channels != latent:
+        raise ModelError(
+            f"{name}: its U-Net takes {channels} channels for {latent} of the latents, so it is not text-to-image; "
+            "editing by prompt needs one, such as Stable Diffusion 1.x or 2.x"
+        )
 
 
 def _name_of(path: Path) -> str:

@@ -88,15 +88,16 @@ def load_unet(folder: str | Path, dtype: torch.dtype | None = None, in_channels:
 
 
 def load_unet2d(folder: str | Path, dtype: torch.dtype | None = None) -> UNet2DConditionModel:
-    """A 2D ``UNet2DConditionModel`` as it is, in evaluation mode."""
+    """A text-to-image ``UNet2DConditionModel``, in evaluation mode."""
     import diffusers
 
     folder = Path(folder)
     _kind(folder, ("UNet2DConditionModel",))
     variant = _variant(folder, "diffusion_pytorch_model")
     with _quietly("diffusers"):
-        unet = _from_pretrained(diffusers.UNet2DConditionModel, folder, torch_dtype=_dtype(dtype), variant=variant)
-    return unet.eval()
+        return _from_pretrained(
+            diffusers.UNet2DConditionModel, folder, torch_dtype=_dtype(dtype), variant=variant
+        ).eval()
 
 
 def load_schedule(folder: str | Path) -> Schedule:
