@@ -8,29 +8,31 @@ _vedit() {
         if [[ $word == '=' ]]; then continue; fi
         if [[ $option ]]; then option=; continue; fi
         case "$command $word" in
-            'vedit instruct' | 'vedit info' | 'vedit models' | 'vedit models list' | 'vedit models show' | 'vedit models path' | 'vedit world' | 'vedit world draw' | 'vedit train-adapter' | 'vedit train-adapter instructvid2vid')
+            'vedit instruct' | 'vedit prompt-edit' | 'vedit info' | 'vedit models' | 'vedit models list' | 'vedit models show' | 'vedit models path' | 'vedit cache' | 'vedit cache path' | 'vedit cache list' | 'vedit cache clear' | 'vedit world' | 'vedit world draw' | 'vedit train-adapter' | 'vedit train-adapter instructvid2vid')
                 command="$command $word" ;;
-            'vedit instruct --method' | 'vedit instruct --steps' | 'vedit instruct --guidance' | 'vedit instruct --video-guidance' | 'vedit instruct -o' | 'vedit instruct --output' | 'vedit instruct -m' | 'vedit instruct --model' | 'vedit instruct -s' | 'vedit instruct --set' | 'vedit instruct --seed' | 'vedit instruct --size' | 'vedit instruct --window' | 'vedit instruct --overlap' | 'vedit instruct --start' | 'vedit instruct --ss' | 'vedit instruct --end' | 'vedit instruct --to' | 'vedit instruct --compare' | 'vedit instruct --sheet' | 'vedit instruct --threads' | 'vedit instruct --device' | 'vedit instruct --dtype' | 'vedit instruct --codec' | 'vedit instruct --crf' | 'vedit instruct --preset' | 'vedit instruct --pix-fmt' | 'vedit instruct --progress' | 'vedit world draw -o' | 'vedit world draw --output' | 'vedit world draw --seed' | 'vedit world draw --count' | 'vedit world draw --edits' | 'vedit world draw --frames' | 'vedit world draw --size' | 'vedit world draw --progress' | 'vedit train-adapter instructvid2vid --data' | 'vedit train-adapter instructvid2vid -o' | 'vedit train-adapter instructvid2vid --output' | 'vedit train-adapter instructvid2vid -m' | 'vedit train-adapter instructvid2vid --model' | 'vedit train-adapter instructvid2vid --steps' | 'vedit train-adapter instructvid2vid --learning-rate' | 'vedit train-adapter instructvid2vid --batch' | 'vedit train-adapter instructvid2vid --frames' | 'vedit train-adapter instructvid2vid --size' | 'vedit train-adapter instructvid2vid --seed' | 'vedit train-adapter instructvid2vid --threads' | 'vedit train-adapter instructvid2vid --device' | 'vedit train-adapter instructvid2vid --dtype')
+            'vedit instruct --method' | 'vedit instruct --steps' | 'vedit instruct --guidance' | 'vedit instruct --video-guidance' | 'vedit instruct -o' | 'vedit instruct --output' | 'vedit instruct -m' | 'vedit instruct --model' | 'vedit instruct -s' | 'vedit instruct --set' | 'vedit instruct --seed' | 'vedit instruct --size' | 'vedit instruct --window' | 'vedit instruct --overlap' | 'vedit instruct --start' | 'vedit instruct --ss' | 'vedit instruct --end' | 'vedit instruct --to' | 'vedit instruct --compare' | 'vedit instruct --sheet' | 'vedit instruct --threads' | 'vedit instruct --device' | 'vedit instruct --dtype' | 'vedit instruct --codec' | 'vedit instruct --crf' | 'vedit instruct --preset' | 'vedit instruct --pix-fmt' | 'vedit instruct --progress' | 'vedit prompt-edit --source' | 'vedit prompt-edit --target' | 'vedit prompt-edit --method' | 'vedit prompt-edit --adapter' | 'vedit prompt-edit --steps' | 'vedit prompt-edit --inversion-steps' | 'vedit prompt-edit --guidance' | 'vedit prompt-edit -o' | 'vedit prompt-edit --output' | 'vedit prompt-edit -m' | 'vedit prompt-edit --model' | 'vedit prompt-edit -s' | 'vedit prompt-edit --set' | 'vedit prompt-edit --seed' | 'vedit prompt-edit --size' | 'vedit prompt-edit --window' | 'vedit prompt-edit --overlap' | 'vedit prompt-edit --start' | 'vedit prompt-edit --ss' | 'vedit prompt-edit --end' | 'vedit prompt-edit --to' | 'vedit prompt-edit --compare' | 'vedit prompt-edit --sheet' | 'vedit prompt-edit --threads' | 'vedit prompt-edit --device' | 'vedit prompt-edit --dtype' | 'vedit prompt-edit --codec' | 'vedit prompt-edit --crf' | 'vedit prompt-edit --preset' | 'vedit prompt-edit --pix-fmt' | 'vedit prompt-edit --progress' | 'vedit world draw -o' | 'vedit world draw --output' | 'vedit world draw --seed' | 'vedit world draw --count' | 'vedit world draw --edits' | 'vedit world draw --frames' | 'vedit world draw --size' | 'vedit world draw --progress' | 'vedit train-adapter instructvid2vid --data' | 'vedit train-adapter instructvid2vid -o' | 'vedit train-adapter instructvid2vid --output' | 'vedit train-adapter instructvid2vid -m' | 'vedit train-adapter instructvid2vid --model' | 'vedit train-adapter instructvid2vid --steps' | 'vedit train-adapter instructvid2vid --learning-rate' | 'vedit train-adapter instructvid2vid --batch' | 'vedit train-adapter instructvid2vid --frames' | 'vedit train-adapter instructvid2vid --size' | 'vedit train-adapter instructvid2vid --seed' | 'vedit train-adapter instructvid2vid --threads' | 'vedit train-adapter instructvid2vid --device' | 'vedit train-adapter instructvid2vid --dtype')
                 option=$word ;;
         esac
     done
     if [[ $option ]]; then
         if [[ $current == '=' ]]; then current=; fi
         case "$command $option" in
-            'vedit instruct --method' | 'vedit instruct --steps' | 'vedit instruct --guidance' | 'vedit instruct --video-guidance' | 'vedit instruct -s' | 'vedit instruct --set' | 'vedit instruct --seed' | 'vedit instruct --size' | 'vedit instruct --window' | 'vedit instruct --overlap' | 'vedit instruct --start' | 'vedit instruct --ss' | 'vedit instruct --end' | 'vedit instruct --to' | 'vedit instruct --threads' | 'vedit instruct --device' | 'vedit instruct --codec' | 'vedit instruct --crf' | 'vedit instruct --preset' | 'vedit instruct --pix-fmt' | 'vedit world draw --seed' | 'vedit world draw --count' | 'vedit world draw --edits' | 'vedit world draw --frames' | 'vedit world draw --size' | 'vedit train-adapter instructvid2vid --steps' | 'vedit train-adapter instructvid2vid --learning-rate' | 'vedit train-adapter instructvid2vid --batch' | 'vedit train-adapter instructvid2vid --frames' | 'vedit train-adapter instructvid2vid --size' | 'vedit train-adapter instructvid2vid --seed' | 'vedit train-adapter instructvid2vid --threads' | 'vedit train-adapter instructvid2vid --device')
+            'vedit instruct --method' | 'vedit instruct --steps' | 'vedit instruct --guidance' | 'vedit instruct --video-guidance' | 'vedit instruct -s' | 'vedit instruct --set' | 'vedit instruct --seed' | 'vedit instruct --size' | 'vedit instruct --window' | 'vedit instruct --overlap' | 'vedit instruct --start' | 'vedit instruct --ss' | 'vedit instruct --end' | 'vedit instruct --to' | 'vedit instruct --threads' | 'vedit instruct --device' | 'vedit instruct --codec' | 'vedit instruct --crf' | 'vedit instruct --preset' | 'vedit instruct --pix-fmt' | 'vedit prompt-edit --source' | 'vedit prompt-edit --target' | 'vedit prompt-edit --method' | 'vedit prompt-edit --steps' | 'vedit prompt-edit --inversion-steps' | 'vedit prompt-edit --guidance' | 'vedit prompt-edit -s' | 'vedit prompt-edit --set' | 'vedit prompt-edit --seed' | 'vedit prompt-edit --size' | 'vedit prompt-edit --window' | 'vedit prompt-edit --overlap' | 'vedit prompt-edit --start' | 'vedit prompt-edit --ss' | 'vedit prompt-edit --end' | 'vedit prompt-edit --to' | 'vedit prompt-edit --threads' | 'vedit prompt-edit --device' | 'vedit prompt-edit --codec' | 'vedit prompt-edit --crf' | 'vedit prompt-edit --preset' | 'vedit prompt-edit --pix-fmt' | 'vedit world draw --seed' | 'vedit world draw --count' | 'vedit world draw --edits' | 'vedit world draw --frames' | 'vedit world draw --size' | 'vedit train-adapter instructvid2vid --steps' | 'vedit train-adapter instructvid2vid --learning-rate' | 'vedit train-adapter instructvid2vid --batch' | 'vedit train-adapter instructvid2vid --frames' | 'vedit train-adapter instructvid2vid --size' | 'vedit train-adapter instructvid2vid --seed' | 'vedit train-adapter instructvid2vid --threads' | 'vedit train-adapter instructvid2vid --device')
                 compopt +o default 2>/dev/null ;;
-            'vedit instruct --dtype' | 'vedit train-adapter instructvid2vid --dtype')
+            'vedit instruct --dtype' | 'vedit prompt-edit --dtype' | 'vedit train-adapter instructvid2vid --dtype')
                 words='auto fp32 fp16 bf16' ;;
-            'vedit instruct --progress' | 'vedit world draw --progress')
+            'vedit instruct --progress' | 'vedit prompt-edit --progress' | 'vedit world draw --progress')
                 words='auto plain json none' ;;
         esac
     else
         case $command in
             'vedit')
-                words='instruct info models world train-adapter'
+                words='instruct prompt-edit info models cache world train-adapter'
                 if [[ $current == -* ]]; then words='--version -h --help'; fi ;;
             'vedit instruct')
                 if [[ $current == -* ]]; then words='--method --steps --guidance --video-guidance -o --output -m --model -s --set --seed --size --window --overlap --start --ss --end --to --compare --sheet --threads --device --dtype --codec --crf --preset --pix-fmt --dry-run --json --progress -y --overwrite -q --quiet -v --verbose -h --help'; fi ;;
+            'vedit prompt-edit')
+                if [[ $current == -* ]]; then words='--source --target --method --adapter --steps --inversion-steps --guidance -o --output -m --model -s --set --seed --size --window --overlap --start --ss --end --to --compare --sheet --threads --device --dtype --codec --crf --preset --pix-fmt --dry-run --json --progress -y --overwrite -q --quiet -v --verbose -h --help'; fi ;;
             'vedit info')
                 if [[ $current == -* ]]; then words='--json -v --verbose -h --help'; fi ;;
             'vedit models')
@@ -43,6 +45,18 @@ _vedit() {
                 if [[ $current == -* ]]; then words='--json -h --help'; fi ;;
             'vedit models path')
                 if [[ $current == -* ]]; then words='-h --help'; fi ;;
+            'vedit cache')
+                words='path list clear'
+                if [[ $current == -* ]]; then words='-h --help'; fi ;;
+            'vedit cache path')
+                compopt +o default 2>/dev/null
+                if [[ $current == -* ]]; then words='-h --help'; fi ;;
+            'vedit cache list')
+                compopt +o default 2>/dev/null
+                if [[ $current == -* ]]; then words='--json -h --help'; fi ;;
+            'vedit cache clear')
+                compopt +o default 2>/dev/null
+                if [[ $current == -* ]]; then words='-y --yes -h --help'; fi ;;
             'vedit world')
                 words='draw'
                 if [[ $current == -* ]]; then words='-h --help'; fi ;;

@@ -7,8 +7,10 @@ Register-ArgumentCompleter -Native -CommandName vedit -ScriptBlock {
     $follows = @{
         'vedit' = @(
             'instruct|Edit INPUT as INSTRUCTION says and print the path of the result',
+            'prompt-edit|Edit INPUT, which --source describes, into what --target describes; print the path of the result',
             'info|Show what FILE holds, as vedit will see it: size as displayed, frame times, colour, streams',
             'models|List and inspect models',
+            'cache|Look at and empty the cache',
             'world|The procedural world that nano is trained on',
             'train-adapter|Train what the editing commands use',
             '--version|Print the version and leave.',
@@ -18,8 +20,51 @@ Register-ArgumentCompleter -Native -CommandName vedit -ScriptBlock {
         'vedit instruct' = @(
             '--method|How it is edited.',
             '--steps|Denoising steps. [the model''s own]',
-            '--guidance|Pull towards the instruction. [the model''s own]',
+            '--guidance|Pull towards what is asked for. [the model''s own]',
             '--video-guidance|Pull towards the source. [the model''s own]',
+            '-o|Result: a file or a folder. [INPUT.edited.EXT beside INPUT]',
+            '--output|Result: a file or a folder. [INPUT.edited.EXT beside INPUT]',
+            '-m|A folder, a name (vedit models list) or a cached hub id.',
+            '--model|A folder, a name (vedit models list) or a cached hub id.',
+            '-s|A setting of the method (vedit models show). Repeatable.',
+            '--set|A setting of the method (vedit models show). Repeatable.',
+            '--seed|Same seed, same bytes.',
+            '--size|Short side at which the model works.',
+            '--window|Frames edited at once. [the model''s own]',
+            '--overlap|Frames that windows share. [the model''s own]',
+            '--start|First edited frame: 48 (frame), 2.5s, 00:00:02.500. [0]',
+            '--ss|First edited frame: 48 (frame), 2.5s, 00:00:02.500. [0]',
+            '--end|First frame that is not edited any more. [the end]',
+            '--to|First frame that is not edited any more. [the end]',
+            '--compare|Also write before and after, side by side.',
+            '--sheet|Also write a contact sheet, before and after.',
+            '--threads|Threads; bytes depend on them. [all cores]',
+            '--device|auto, cpu, cuda, cuda:N or mps.',
+            '--dtype|Arithmetic of the networks.',
+            '--codec|Video encoder, by FFmpeg''s name. [fits the container]',
+            '--crf|Quality of the encoder; lower is better.',
+            '--preset|Speed preset of the encoder.',
+            '--pix-fmt|Pixel format of the result. [as the source]',
+            '--dry-run|Check everything, print the plan, load no weights.',
+            '--json|Print one JSON object instead of the path.',
+            '--progress|Progress on standard error.',
+            '-y|Replace existing files.',
+            '--overwrite|Replace existing files.',
+            '-q|Say nothing but errors.',
+            '--quiet|Say nothing but errors.',
+            '-v|Say more; show tracebacks.',
+            '--verbose|Say more; show tracebacks.',
+            '-h|Show this message and exit.',
+            '--help|Show this message and exit.'
+        )
+        'vedit prompt-edit' = @(
+            '--source|What INPUT shows.',
+            '--target|What the result shall show.',
+            '--method|How it is edited.',
+            '--adapter|What vedit train-adapter made for the method.',
+            '--steps|Denoising steps. [the model''s own]',
+            '--inversion-steps|Steps from INPUT back to noise. [the model''s own]',
+            '--guidance|Pull towards what is asked for. [the model''s own]',
             '-o|Result: a file or a folder. [INPUT.edited.EXT beside INPUT]',
             '--output|Result: a file or a folder. [INPUT.edited.EXT beside INPUT]',
             '-m|A folder, a name (vedit models list) or a cached hub id.',
@@ -80,6 +125,28 @@ Register-ArgumentCompleter -Native -CommandName vedit -ScriptBlock {
             '--help|Show this message and exit.'
         )
         'vedit models path' = @(
+            '-h|Show this message and exit.',
+            '--help|Show this message and exit.'
+        )
+        'vedit cache' = @(
+            'path|Print the folder of the cache',
+            'list|List what is kept, used longest ago first: kind, size, days since it was used, what it is',
+            'clear|Remove all that is kept, and print how much it was',
+            '-h|Show this message and exit.',
+            '--help|Show this message and exit.'
+        )
+        'vedit cache path' = @(
+            '-h|Show this message and exit.',
+            '--help|Show this message and exit.'
+        )
+        'vedit cache list' = @(
+            '--json|Print one JSON object.',
+            '-h|Show this message and exit.',
+            '--help|Show this message and exit.'
+        )
+        'vedit cache clear' = @(
+            '-y|Do not ask.',
+            '--yes|Do not ask.',
             '-h|Show this message and exit.',
             '--help|Show this message and exit.'
         )
@@ -163,6 +230,37 @@ Register-ArgumentCompleter -Native -CommandName vedit -ScriptBlock {
         'vedit instruct --preset' = @()
         'vedit instruct --pix-fmt' = @()
         'vedit instruct --progress' = @('auto', 'plain', 'json', 'none')
+        'vedit prompt-edit --source' = @()
+        'vedit prompt-edit --target' = @()
+        'vedit prompt-edit --method' = @()
+        'vedit prompt-edit --adapter' = @()
+        'vedit prompt-edit --steps' = @()
+        'vedit prompt-edit --inversion-steps' = @()
+        'vedit prompt-edit --guidance' = @()
+        'vedit prompt-edit -o' = @()
+        'vedit prompt-edit --output' = @()
+        'vedit prompt-edit -m' = @()
+        'vedit prompt-edit --model' = @()
+        'vedit prompt-edit -s' = @()
+        'vedit prompt-edit --set' = @()
+        'vedit prompt-edit --seed' = @()
+        'vedit prompt-edit --size' = @()
+        'vedit prompt-edit --window' = @()
+        'vedit prompt-edit --overlap' = @()
+        'vedit prompt-edit --start' = @()
+        'vedit prompt-edit --ss' = @()
+        'vedit prompt-edit --end' = @()
+        'vedit prompt-edit --to' = @()
+        'vedit prompt-edit --compare' = @()
+        'vedit prompt-edit --sheet' = @()
+        'vedit prompt-edit --threads' = @()
+        'vedit prompt-edit --device' = @()
+        'vedit prompt-edit --dtype' = @('auto', 'fp32', 'fp16', 'bf16')
+        'vedit prompt-edit --codec' = @()
+        'vedit prompt-edit --crf' = @()
+        'vedit prompt-edit --preset' = @()
+        'vedit prompt-edit --pix-fmt' = @()
+        'vedit prompt-edit --progress' = @('auto', 'plain', 'json', 'none')
         'vedit world draw -o' = @()
         'vedit world draw --output' = @()
         'vedit world draw --seed' = @()
