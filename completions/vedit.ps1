@@ -61,7 +61,7 @@ Register-ArgumentCompleter -Native -CommandName vedit -ScriptBlock {
             '--source|What INPUT shows.',
             '--target|What the result shall show.',
             '--method|How it is edited.',
-            '--adapter|What vedit train-adapter made for the method.',
+            '--adapter|What vedit train-adapter made of INPUT, for tcve and tune-a-video. [trained first]',
             '--steps|Denoising steps. [the model''s own]',
             '--inversion-steps|Steps from INPUT back to noise. [the model''s own]',
             '--guidance|Pull towards what is asked for. [the model''s own]',
@@ -173,6 +173,8 @@ Register-ArgumentCompleter -Native -CommandName vedit -ScriptBlock {
         )
         'vedit train-adapter' = @(
             'instructvid2vid|Train editing by instruction on triplets of source, instruction and edit; print the folder of the model',
+            'tcve|Train TCVE''s temporal U-Net on one clip, for vedit prompt-edit; print the folder of the adapter',
+            'tune-a-video|Tune an inflated image model to one clip, for vedit prompt-edit; print the folder of the adapter',
             '-h|Show this message and exit.',
             '--help|Show this message and exit.'
         )
@@ -196,6 +198,60 @@ Register-ArgumentCompleter -Native -CommandName vedit -ScriptBlock {
             '--quiet|Say nothing but errors.',
             '-v|Show tracebacks.',
             '--verbose|Show tracebacks.',
+            '-h|Show this message and exit.',
+            '--help|Show this message and exit.'
+        )
+        'vedit train-adapter tcve' = @(
+            '--prompt|What CLIP shows.',
+            '-o|The folder of the adapter.',
+            '--output|The folder of the adapter.',
+            '-m|A text-to-image model to tune.',
+            '--model|A text-to-image model to tune.',
+            '--steps|Steps of the optimiser. [the recipe''s own]',
+            '--learning-rate|Learning rate. [the recipe''s own]',
+            '--frames|Frames that a step sees. [the recipe''s own]',
+            '--stride|1: every frame; 2: every other; and so on. [the recipe''s own]',
+            '--size|Short side of the pictures. [the model''s own]',
+            '--start|First frame of CLIP to use: 75, 2.5s, ...',
+            '--end|First frame of CLIP that is not used.',
+            '-s|A setting of the method''s network. Repeatable.',
+            '--set|A setting of the method''s network. Repeatable.',
+            '--seed|Same seed, same adapter.',
+            '--resume|Go on where an earlier run in DIR stopped.',
+            '--threads|Threads. [all cores]',
+            '--device|auto, cpu, cuda, cuda:N or mps.',
+            '--progress|Progress on standard error.',
+            '-q|Say nothing but errors.',
+            '--quiet|Say nothing but errors.',
+            '-v|Show the log and tracebacks.',
+            '--verbose|Show the log and tracebacks.',
+            '-h|Show this message and exit.',
+            '--help|Show this message and exit.'
+        )
+        'vedit train-adapter tune-a-video' = @(
+            '--prompt|What CLIP shows.',
+            '-o|The folder of the adapter.',
+            '--output|The folder of the adapter.',
+            '-m|A text-to-image model to tune.',
+            '--model|A text-to-image model to tune.',
+            '--steps|Steps of the optimiser. [the recipe''s own]',
+            '--learning-rate|Learning rate. [the recipe''s own]',
+            '--frames|Frames that a step sees. [the recipe''s own]',
+            '--stride|1: every frame; 2: every other; and so on. [the recipe''s own]',
+            '--size|Short side of the pictures. [the model''s own]',
+            '--start|First frame of CLIP to use: 75, 2.5s, ...',
+            '--end|First frame of CLIP that is not used.',
+            '-s|A setting of the method''s network. Repeatable.',
+            '--set|A setting of the method''s network. Repeatable.',
+            '--seed|Same seed, same adapter.',
+            '--resume|Go on where an earlier run in DIR stopped.',
+            '--threads|Threads. [all cores]',
+            '--device|auto, cpu, cuda, cuda:N or mps.',
+            '--progress|Progress on standard error.',
+            '-q|Say nothing but errors.',
+            '--quiet|Say nothing but errors.',
+            '-v|Show the log and tracebacks.',
+            '--verbose|Show the log and tracebacks.',
             '-h|Show this message and exit.',
             '--help|Show this message and exit.'
         )
@@ -283,6 +339,42 @@ Register-ArgumentCompleter -Native -CommandName vedit -ScriptBlock {
         'vedit train-adapter instructvid2vid --threads' = @()
         'vedit train-adapter instructvid2vid --device' = @()
         'vedit train-adapter instructvid2vid --dtype' = @('auto', 'fp32', 'fp16', 'bf16')
+        'vedit train-adapter tcve --prompt' = @()
+        'vedit train-adapter tcve -o' = @()
+        'vedit train-adapter tcve --output' = @()
+        'vedit train-adapter tcve -m' = @()
+        'vedit train-adapter tcve --model' = @()
+        'vedit train-adapter tcve --steps' = @()
+        'vedit train-adapter tcve --learning-rate' = @()
+        'vedit train-adapter tcve --frames' = @()
+        'vedit train-adapter tcve --stride' = @()
+        'vedit train-adapter tcve --size' = @()
+        'vedit train-adapter tcve --start' = @()
+        'vedit train-adapter tcve --end' = @()
+        'vedit train-adapter tcve -s' = @()
+        'vedit train-adapter tcve --set' = @()
+        'vedit train-adapter tcve --seed' = @()
+        'vedit train-adapter tcve --threads' = @()
+        'vedit train-adapter tcve --device' = @()
+        'vedit train-adapter tcve --progress' = @('auto', 'plain', 'json', 'none')
+        'vedit train-adapter tune-a-video --prompt' = @()
+        'vedit train-adapter tune-a-video -o' = @()
+        'vedit train-adapter tune-a-video --output' = @()
+        'vedit train-adapter tune-a-video -m' = @()
+        'vedit train-adapter tune-a-video --model' = @()
+        'vedit train-adapter tune-a-video --steps' = @()
+        'vedit train-adapter tune-a-video --learning-rate' = @()
+        'vedit train-adapter tune-a-video --frames' = @()
+        'vedit train-adapter tune-a-video --stride' = @()
+        'vedit train-adapter tune-a-video --size' = @()
+        'vedit train-adapter tune-a-video --start' = @()
+        'vedit train-adapter tune-a-video --end' = @()
+        'vedit train-adapter tune-a-video -s' = @()
+        'vedit train-adapter tune-a-video --set' = @()
+        'vedit train-adapter tune-a-video --seed' = @()
+        'vedit train-adapter tune-a-video --threads' = @()
+        'vedit train-adapter tune-a-video --device' = @()
+        'vedit train-adapter tune-a-video --progress' = @('auto', 'plain', 'json', 'none')
     }
 
     $command = 'vedit'

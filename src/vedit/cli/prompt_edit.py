@@ -32,8 +32,8 @@ def prompt_edit(
     method: Method = "tokenflow",
     adapter: Annotated[
         str | None,
-        typer.Option("--adapter", metavar="DIR", help="What vedit train-adapter made for the method.",
-                     show_default=False),
+        typer.Option("--adapter", metavar="DIR", show_default=False,
+                     help="What vedit train-adapter made of INPUT, for tcve and tune-a-video. [trained first]"),
     ] = None,
     steps: Steps = None,
     inversion_steps: Annotated[
