@@ -87,7 +87,7 @@ Stride = Annotated[int | None, _own("--stride", min=1, metavar="N", help="1: eve
 Size = Annotated[
     int | None,
     typer.Option(
-        "--size", min=32, metavar="PIXELS", help="Short side of the pictures. [the model's own]", show_default=False
+        "--size", min=32, metavar="PIXELS", help="Short side of the pictures. [as in an edit]", show_default=False
     ),
 ]
 Start = Annotated[str | None, typer.Option("--start", metavar="TIME", help="First frame of CLIP to use: 75, 2.5s, ...")]

@@ -91,10 +91,11 @@ def train(
     """Tune ``model`` to a clip that ``prompt`` describes; returns the adapter's folder ``output``.
 
     ``choices``: settings of the method's network. ``given``: those of :class:`Settings`, over what the model advises
-    for the method, over the paper's. ``size``: short side of the pictures in pixels. Raises ``InputError`` for a clip,
+    for the method, over the paper's. ``size``: short side of the pictures in pixels, by default an edit's. Raises ``InputError`` for a clip,
     ``UsageError`` for an option and ``ModelError`` for a model that cannot be used.
     """
     from vedit import weights
+    from vedit.jobs import EditJob
 
     torch.set_num_threads(threads)
     if not prompt.strip():
@@ -105,7 +106,7 @@ def train(
     wanted = {name: value for name, value in advice.items() if name in known} | given
     settings = replace(recipe.settings, **wanted, seed=seed)
     config = network_config(recipe, choices or {})
-    side = size or int(bundle.preset.get("size", 512))
+    side = size or int(EditJob.model_fields["size"].default)  # what an edit works at, unless it is told otherwise
     frames = read_clip(Path(clip), side, int(bundle.preset.get("multiple", 8)), start, end)
     settings = replace(settings, frames=min(settings.frames, len(range(0, len(frames), settings.stride))))
     if settings.frames < 2:

@@ -56,6 +56,7 @@ SIZE, CROP = 256, 128  # pixels of a scene, and of a crop of it
 SEEN = 0.35  # share of a thing's pixels that a crop must show for its caption to name it
 GONE = 0.04  # share up to which a thing counts as cut away; crops between the two are not used
 CHANGED = [name for name in operations.OPERATIONS if name != "nothing"]
+OFTEN = np.array([0.3 if name.startswith("tint-") else 1.0 for name in CHANGED])  # there are many tints
 SHOWN = (  # prompts of the picture grid
     "a red ball rolls over green grass",
     "a red ball rolls over snow",
@@ -115,7 +116,7 @@ def pictures(seed: int, scenes: int, side: int, each: int = 3) -> Iterator[Pictu
             if found is None:
                 continue
             pixels, content = found
-            name = "nothing" if number == 0 else str(rng.choice(CHANGED))
+            name = "nothing" if number == 0 else str(rng.choice(CHANGED, p=OFTEN / OFTEN.sum()))
             if name != "nothing":
                 seeds = {"seed": int(rng.integers(2**31)), "start": int(rng.integers(1000))}
                 pixels = operations.apply(name, pixels[None], height=SIZE, **seeds)[0]
@@ -123,7 +124,7 @@ def pictures(seed: int, scenes: int, side: int, each: int = 3) -> Iterator[Pictu
 
 
 def view(scene: Scene, drawn: Rendered, side: int, rng: np.random.Generator) -> tuple[np.ndarray, str] | None:
-    """A random square of a drawn scene and the caption of what is in it; None when a thing is cut in two."""
+    """A random square of a drawn scene and the caption of what is in it; None where it would be untrue."""
     y, x = (int(v) * 8 for v in rng.integers(0, (SIZE - side) // 8 + 1, 2))
     if side < SIZE and scene.things and rng.random() < 0.7:  # most crops are of a thing
         centre = drawn.tracks[0, int(rng.integers(len(scene.things)))]
@@ -139,6 +140,8 @@ def view(scene: Scene, drawn: Rendered, side: int, rng: np.random.Generator) -> 
         if inside and GONE < share < SEEN:
             return None
         things.append(replace(thing, visible=share >= SEEN and inside > 24))
+    if scene.place != "leaves" and not any(thing.visible for thing in things) and y + side < 0.8 * SIZE:
+        return None  # hardly more than sky, and the caption would name the ground
     content = caption(replace(scene, things=tuple(things)))
     return np.ascontiguousarray(drawn.frames[0, y : y + side, x : x + side]), content
 
