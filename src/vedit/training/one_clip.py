@@ -91,8 +91,8 @@ def train(
     """Tune ``model`` to a clip that ``prompt`` describes; returns the adapter's folder ``output``.
 
     ``choices``: settings of the method's network. ``given``: those of :class:`Settings`, over what the model advises
-    for the method, over the paper's. ``size``: short side of the pictures in pixels, by default an edit's. Raises ``InputError`` for a clip,
-    ``UsageError`` for an option and ``ModelError`` for a model that cannot be used.
+    for the method, over the paper's. ``size``: short side of the pictures in pixels, by default an edit's. Raises
+    ``InputError`` for a clip, ``UsageError`` for an option and ``ModelError`` for a model that cannot be used.
     """
     from vedit import weights
     from vedit.jobs import EditJob
