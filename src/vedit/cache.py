@@ -108,7 +108,7 @@ class Cache:
             content = path.read_bytes()
             tensors = load(content)
             os.utime(path)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except SafetensorError:
             path.unlink(missing_ok=True)

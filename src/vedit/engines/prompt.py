@@ -105,7 +105,7 @@ class PromptEngine(ABC):
         check_text_width(config["cross_attention_dim"], text.width, model)
         self.codec = codec.to(device, dtype)
         self.text = text.to(device)
-        self.network: Any = network.to(device, dtype)  # type: ignore[call-arg]
+        self.network: Any = torch.nn.Module.to(network, device, dtype)  # diffusers' own prints advice
         self.schedule = schedule
         self.settings = settings
         self.seed = seed
@@ -210,7 +210,7 @@ class PromptEngine(ABC):
         the network itself. ``watch(timestep)``: a context around each evaluation that then applies the rule.
         """
         with timed(tally.timings, "invert"):
-            key = self._key(source, prompt, rule[0] if rule else "")
+            key = self._key(source, prompt, rule[0] if rule else "") if self._cache is not None else ""
             found = self._cache.get(TRAJECTORIES, key) if self._cache is not None else None
             if found is not None:
                 return Trajectory(found["latents"].to(source), int(found["start"]))

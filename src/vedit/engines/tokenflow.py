@@ -116,9 +116,8 @@ class TokenFlow(PromptEngine):
         start, z = trajectory.start, trajectory.noise
         if settings.variant == "sdedit":
             first = self.schedule.steps(settings.steps)[start]
-            noise = (
-                trajectory.noise - first.alpha * source
-            ) / first.sigma  # E2, 1: the noise that the source came from
+            # The noise that, put over the source, gives where the inversion ended.
+            noise = (trajectory.noise - first.alpha * source) / first.sigma
             start = settings.steps - round(settings.strength * (settings.steps - start))
             if start == settings.steps:
                 return source, kept or Kept()
@@ -166,8 +165,7 @@ class _Window:
         clean = []
         for index, batch in enumerate(self._batches):
             own = len(keyframes) - len(self._batches) + index
-            # The first batch of a shot has none before it; that of a later window has the last one that goes along.
-            previous = own - 1 if own > 0 else None
+            previous = own - 1 if own > 0 else None  # the first batch of a shot has none before it
             clean.append(self._spread(z, source, batch, step, keyframes, own, previous, seen, outputs))
         return torch.cat(clean)
 
