@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,7 +12,9 @@ from vedit import weights
 from vedit.cache import Cache
 from vedit.diffusion.inversion import invert
 from vedit.diffusion.sampling import ddim
+from vedit.diffusion.schedule import Schedule
 from vedit.engines.base import Window
+from vedit.engines.prompt import Tally
 from vedit.engines.tcve import TCVE
 from vedit.engines.tune_a_video import TuneAVideo
 from vedit.errors import ModelError, UsageError
@@ -174,6 +177,31 @@ def test_an_adapter_that_does_not_fit_is_refused(bundle, trained, tmp_path):
         build(TCVE, bundle, saved("c", {}, tensors | {name: torch.zeros(3)}))
     with pytest.raises(ModelError, match="setting places"):
         build(TCVE, bundle, saved("d", {"places": "nowhere"}, tensors))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_step_at_stable_diffusions_real_size(method):
+    """On the meta device: shapes without numbers, for a window and the one after it."""
+    from diffusers import UNet2DConditionModel
+
+    def network():
+        return UNet2DConditionModel(cross_attention_dim=768)  # the defaults are SD 1.x's, the text width aside
+
+    codec: Any = SimpleNamespace(channels=4)
+    codec.to = lambda device, dtype: codec
+    text: Any = SimpleNamespace(width=768, can_embed=False)
+    text.to = lambda device: text
+    schedule = Schedule.scaled_linear(offset=1, final_alpha_cumprod=None)
+    with torch.device("meta"), torch.inference_mode():
+        tensors = method.Network(network(), method.Config()).trained()
+        engine = method(codec, text, network(), schedule, method.Settings(steps=1), device="meta")
+        engine.tune({}, tensors)
+        engine._state = lambda text: torch.empty(1, 77, 768)
+        source = torch.empty(8, 4, 64, 64)
+        latents, kept = engine.denoise(source, range(8), PAIR, None, Tally(), None)
+        assert latents.shape == source.shape
+        more, _ = engine.denoise(source[:3], range(8, 11), PAIR, kept, Tally(), None)
+    assert more.shape == (3, 4, 64, 64)
 
 
 def test_another_source_prompt_than_the_adapters_draws_a_warning(bundle, trained):
