@@ -128,7 +128,7 @@ def transformer_blocks(unet: nn.Module) -> Iterator[tuple[str, Any]]:
 
 def zeroed(attention: Attention) -> Attention:
     """The attention with its output projection at zero: nothing is added until it is trained."""
-    last: Any = attention.to_out[0]
-    nn.init.zeros_(last.weight)
-    nn.init.zeros_(last.bias)
+    layers: Any = attention.to_out
+    nn.init.zeros_(layers[0].weight)
+    nn.init.zeros_(layers[0].bias)
     return attention

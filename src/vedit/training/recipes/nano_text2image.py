@@ -172,7 +172,7 @@ class Captioned:
     def batch(self, rng: np.random.Generator, size: int) -> tuple[Tensor, list[str]]:
         """Latents (B, C, h, w) float32 and a caption for each."""
         chosen = np.sort(rng.choice(len(self.rows), size=min(size, len(self.rows)), replace=False))
-        texts = [put_into_words(*self.rows[i], rng) for i in chosen]
+        texts = [put_into_words(self.rows[i][0], self.rows[i][1], rng) for i in chosen]
         return torch.from_numpy(self.latents[chosen].astype(np.float32)), texts
 
 
