@@ -21,7 +21,7 @@ CHOICES: list[dict[str, Any]] = [
 ]
 
 
-def build(**choices):
+def build(**choices) -> Any:
     torch.manual_seed(3)
     return TCVEUNet(unet2d(), TCVEConfig(**choices)).eval()
 

@@ -182,4 +182,5 @@ def test_the_check_and_the_grid(data, parts, tmp_path):
     recipe.draw_grid(
         network, SCHEDULE, embed, torch.no_grad()(codec.decode), tmp_path / "g" / "a.png", tiny.CHANNELS, 4, steps=2
     )
-    assert cv2.imread(str(tmp_path / "g" / "a.png")).shape == (64, 128, 3)
+    picture = cv2.imread(str(tmp_path / "g" / "a.png"))
+    assert picture is not None and picture.shape == (64, 128, 3)

@@ -70,7 +70,7 @@ def test_tcve_leaves_a_whole_adapter(tmp_path, model, clip):
     assert set(tensors) == names
     assert all(tensors[name].abs().sum() > 0 for name in names if name.endswith("convolution.weight"))
     picture = cv2.imread(str(out / "loss.png"))
-    assert picture.shape == (480, 960, 3) and picture.std() > 5
+    assert picture is not None and picture.shape == (480, 960, 3) and picture.std() > 5
     log = [json.loads(line) for line in (out / "training" / "log.jsonl").read_text().splitlines()]
     assert [row["step"] for row in log if "loss" in row] == [1, 2, 3, 4]
 
