@@ -213,7 +213,8 @@ class PromptEngine(ABC):
             key = self._key(source, prompt, rule[0] if rule else "") if self._cache is not None else ""
             found = self._cache.get(TRAJECTORIES, key) if self._cache is not None else None
             if found is not None:
-                return Trajectory(found["latents"].to(source), int(found["start"]))
+                # A copy: kernels may add in another order where memory is not aligned as torch itself aligns it.
+                return Trajectory(found["latents"].to(source, copy=True), int(found["start"]))
             before = tally.evaluations
 
             def predict(z: torch.Tensor, timestep: int) -> torch.Tensor:
