@@ -120,15 +120,17 @@ class FateZero(PromptEngine):
             self.text.words(prompt.source), self.text.words(prompt.target), self.text.length, settings.words
         )  # fmt: skip
 
+        looked: dict[int, int] = {}
+
         @contextmanager
         def watch(timestep: int) -> Iterator[None]:
             maps: dict[str, torch.Tensor] = {}
             with attention(self._coarse, record(pick, maps)):
                 yield
-            if store is not None:
+            looked[timestep] = looked.get(timestep, 0) + 1
+            if store is not None and looked[timestep] == 1 + settings.fixed_point:  # the last one was the most exact
                 for name, tensor in maps.items():
-                    if (timestep, name) not in store:  # the first of several fixed-point iterations
-                        store.put((timestep, name), tensor)
+                    store.put((timestep, name), tensor)
 
         trajectory = self.inverted(
             together, prompt, tally, rule=(f"coarse layers see frame {seen}", cross_frame(pick)), watch=watch
@@ -214,7 +216,9 @@ class _Edit:
     def _maps(self, step: Step) -> _Maps:
         """The source's attention that belongs to ``step``: stored, or made again."""
         if self._index != step.index:
-            latents = self._trajectory.after(step)
+            # What the inversion showed the network last: where the step ends, or with fixed points where it begins.
+            trajectory = self._trajectory
+            latents = trajectory.at(step) if self._settings.fixed_point else trajectory.after(step)
             by_layer: dict[str, torch.Tensor] = {}
             names = [place.name for place in self._engine._coarse]
             if self._store is not None and (step.timestep, names[0]) in self._store:

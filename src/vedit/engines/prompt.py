@@ -213,7 +213,7 @@ class PromptEngine(ABC):
             key = self._key(source, prompt, rule[0] if rule else "") if self._cache is not None else ""
             found = self._cache.get(TRAJECTORIES, key) if self._cache is not None else None
             if found is not None:
-                return Trajectory(found["latents"].to(source), int(found["start"]))
+                return Trajectory(_fresh(found["latents"].to(source)), int(found["start"]))
             before = tally.evaluations
 
             def predict(z: torch.Tensor, timestep: int) -> torch.Tensor:
@@ -232,7 +232,7 @@ class PromptEngine(ABC):
                 tensors = {"latents": trajectory.latents, "start": torch.tensor(trajectory.start)}
                 about = {"model": self.model, "prompt": prompt.source, "frames": str(len(source))}
                 self._cache.put(TRAJECTORIES, key, tensors, about)
-            return trajectory
+            return Trajectory(_fresh(trajectory.latents), trajectory.start)
 
     def _key(self, source: torch.Tensor, prompt: PromptPair, rule: str) -> str:
         """Of all that a trajectory depends on, to the last bit."""
@@ -287,3 +287,8 @@ class PromptEngine(ABC):
         return self._knowledge.warning(self.text, "target prompt", prompt.target) or self._knowledge.warning(
             self.text, "source prompt", prompt.source
         )
+
+
+def _fresh(latents: torch.Tensor) -> torch.Tensor:
+    """A plain copy. Kernels add in another order for other strides or alignment, and a hit must give a miss's bytes."""
+    return latents.clone(memory_format=torch.contiguous_format)
