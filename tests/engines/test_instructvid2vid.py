@@ -307,5 +307,6 @@ def test_steps_that_are_given_hold_for_every_instruction(bundle):
 
 def test_methods_are_named_without_importing_torch(python):
     done = python("import sys; from vedit import engines; print(sorted(engines.METHODS), 'torch' in sys.modules)")
-    names = ["fatezero", "instructvid2vid", "sdedit", "text2video-zero", "tokenflow", "video-instruct-pix2pix"]
+    names = ["fatezero", "instructvid2vid", "sdedit", "tcve", "text2video-zero", "tokenflow", "tune-a-video"]
+    names.append("video-instruct-pix2pix")
     assert done.stdout.split("\n")[0] == f"{names} False"
