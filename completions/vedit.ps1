@@ -8,8 +8,10 @@ Register-ArgumentCompleter -Native -CommandName vedit -ScriptBlock {
         'vedit' = @(
             'instruct|Edit INPUT as INSTRUCTION says and print the path of the result',
             'evaluate|Measure every EDITED clip against SOURCE and print a table',
+            'prompt-edit|Edit INPUT, which --source describes, into what --target describes; print the path of the result',
             'info|Show what FILE holds, as vedit will see it: size as displayed, frame times, colour, streams',
             'models|List and inspect models',
+            'cache|Look at and empty the cache',
             'world|The procedural world that nano is trained on',
             'train-adapter|Train what the editing commands use',
             '--version|Print the version and leave.',
@@ -19,7 +21,7 @@ Register-ArgumentCompleter -Native -CommandName vedit -ScriptBlock {
         'vedit instruct' = @(
             '--method|How it is edited.',
             '--steps|Denoising steps. [the model''s own]',
-            '--guidance|Pull towards the instruction. [the model''s own]',
+            '--guidance|Pull towards what is asked for. [the model''s own]',
             '--video-guidance|Pull towards the source. [the model''s own]',
             '-o|Result: a file, a folder, or -. [INPUT.edited.EXT beside INPUT]',
             '--output|Result: a file, a folder, or -. [INPUT.edited.EXT beside INPUT]',
@@ -88,6 +90,55 @@ Register-ArgumentCompleter -Native -CommandName vedit -ScriptBlock {
             '-h|Show this message and exit.',
             '--help|Show this message and exit.'
         )
+        'vedit prompt-edit' = @(
+            '--source|What INPUT shows.',
+            '--target|What the result shall show.',
+            '--method|How it is edited.',
+            '--adapter|What vedit train-adapter made of INPUT, for tcve and tune-a-video. [trained first]',
+            '--steps|Denoising steps. [the model''s own]',
+            '--inversion-steps|Steps from INPUT back to noise. [the model''s own]',
+            '--guidance|Pull towards what is asked for. [the model''s own]',
+            '-o|Result: a file, a folder, or -. [INPUT.edited.EXT beside INPUT]',
+            '--output|Result: a file, a folder, or -. [INPUT.edited.EXT beside INPUT]',
+            '-m|A folder, a name (vedit models list) or a cached hub id.',
+            '--model|A folder, a name (vedit models list) or a cached hub id.',
+            '-s|A setting of the method (vedit models show). Repeatable.',
+            '--set|A setting of the method (vedit models show). Repeatable.',
+            '--seed|Same seed, same bytes.',
+            '--size|Short side at which the model works.',
+            '--window|Frames edited at once. [the model''s own]',
+            '--overlap|Frames that windows share. [the model''s own]',
+            '--detail|Detail at native size: auto (the source''s, where the edit keeps it), source (the source''s everywhere), edit (the edit enlarged), tone (only the colours change).',
+            '--mask|Picture or video, white where the clip is edited; the rest is kept.',
+            '--feather|Soft rim inside the mask: 12 (pixels) or 1% (of the short side). [1%]',
+            '--start|First edited frame: 48 (frame), 2.5s, 00:00:02.500. [0]',
+            '--ss|First edited frame: 48 (frame), 2.5s, 00:00:02.500. [0]',
+            '--end|First frame that is not edited any more. [the end]',
+            '--to|First frame that is not edited any more. [the end]',
+            '--stream|Video stream to edit, by its number in vedit info.',
+            '--no-audio|Leave the sound out.',
+            '--fps|Frames a second of a sequence of images. [25]',
+            '--compare|Also write before and after, side by side.',
+            '--sheet|Also write a contact sheet, before and after.',
+            '--threads|Threads; bytes depend on them. [all cores]',
+            '--device|auto, cpu, cuda, cuda:N or mps.',
+            '--dtype|Arithmetic of the networks.',
+            '--codec|Video encoder, by FFmpeg''s name. [fits the container]',
+            '--crf|Quality of the encoder; lower is better.',
+            '--preset|Speed preset of the encoder.',
+            '--pix-fmt|Pixel format of the result. [as the source]',
+            '--dry-run|Check everything, print the plan, load no weights.',
+            '--json|Print one JSON object instead of the path.',
+            '--progress|Progress on standard error.',
+            '-y|Replace existing files.',
+            '--overwrite|Replace existing files.',
+            '-q|Say nothing but errors.',
+            '--quiet|Say nothing but errors.',
+            '-v|Say more; show tracebacks.',
+            '--verbose|Say more; show tracebacks.',
+            '-h|Show this message and exit.',
+            '--help|Show this message and exit.'
+        )
         'vedit info' = @(
             '--json|Print one JSON object.',
             '-v|Show tracebacks.',
@@ -116,6 +167,28 @@ Register-ArgumentCompleter -Native -CommandName vedit -ScriptBlock {
             '-h|Show this message and exit.',
             '--help|Show this message and exit.'
         )
+        'vedit cache' = @(
+            'path|Print the folder of the cache',
+            'list|List what is kept, used longest ago first: kind, size, days since it was used, what it is',
+            'clear|Remove all that is kept, and print how much it was',
+            '-h|Show this message and exit.',
+            '--help|Show this message and exit.'
+        )
+        'vedit cache path' = @(
+            '-h|Show this message and exit.',
+            '--help|Show this message and exit.'
+        )
+        'vedit cache list' = @(
+            '--json|Print one JSON object.',
+            '-h|Show this message and exit.',
+            '--help|Show this message and exit.'
+        )
+        'vedit cache clear' = @(
+            '-y|Do not ask.',
+            '--yes|Do not ask.',
+            '-h|Show this message and exit.',
+            '--help|Show this message and exit.'
+        )
         'vedit world' = @(
             'draw|Draw scenes, each with edits and an instruction for each, and print the path of the manifest',
             '-h|Show this message and exit.',
@@ -139,6 +212,8 @@ Register-ArgumentCompleter -Native -CommandName vedit -ScriptBlock {
         )
         'vedit train-adapter' = @(
             'instructvid2vid|Train editing by instruction on triplets of source, instruction and edit; print the folder of the model',
+            'tcve|Train TCVE''s temporal U-Net on one clip, for vedit prompt-edit; print the folder of the adapter',
+            'tune-a-video|Tune an inflated image model to one clip, for vedit prompt-edit; print the folder of the adapter',
             '-h|Show this message and exit.',
             '--help|Show this message and exit.'
         )
@@ -162,6 +237,60 @@ Register-ArgumentCompleter -Native -CommandName vedit -ScriptBlock {
             '--quiet|Say nothing but errors.',
             '-v|Show tracebacks.',
             '--verbose|Show tracebacks.',
+            '-h|Show this message and exit.',
+            '--help|Show this message and exit.'
+        )
+        'vedit train-adapter tcve' = @(
+            '--prompt|What CLIP shows.',
+            '-o|The folder of the adapter.',
+            '--output|The folder of the adapter.',
+            '-m|A text-to-image model to tune.',
+            '--model|A text-to-image model to tune.',
+            '--steps|Steps of the optimiser. [the recipe''s own]',
+            '--learning-rate|Learning rate. [the recipe''s own]',
+            '--frames|Frames that a step sees. [the recipe''s own]',
+            '--stride|1: every frame; 2: every other; and so on. [the recipe''s own]',
+            '--size|Short side of the pictures. [as in an edit]',
+            '--start|First frame of CLIP to use: 75, 2.5s, ...',
+            '--end|First frame of CLIP that is not used.',
+            '-s|A setting of the method''s network. Repeatable.',
+            '--set|A setting of the method''s network. Repeatable.',
+            '--seed|Same seed, same adapter.',
+            '--resume|Go on where an earlier run in DIR stopped.',
+            '--threads|Threads. [all cores]',
+            '--device|auto, cpu, cuda, cuda:N or mps.',
+            '--progress|Progress on standard error.',
+            '-q|Say nothing but errors.',
+            '--quiet|Say nothing but errors.',
+            '-v|Show the log and tracebacks.',
+            '--verbose|Show the log and tracebacks.',
+            '-h|Show this message and exit.',
+            '--help|Show this message and exit.'
+        )
+        'vedit train-adapter tune-a-video' = @(
+            '--prompt|What CLIP shows.',
+            '-o|The folder of the adapter.',
+            '--output|The folder of the adapter.',
+            '-m|A text-to-image model to tune.',
+            '--model|A text-to-image model to tune.',
+            '--steps|Steps of the optimiser. [the recipe''s own]',
+            '--learning-rate|Learning rate. [the recipe''s own]',
+            '--frames|Frames that a step sees. [the recipe''s own]',
+            '--stride|1: every frame; 2: every other; and so on. [the recipe''s own]',
+            '--size|Short side of the pictures. [as in an edit]',
+            '--start|First frame of CLIP to use: 75, 2.5s, ...',
+            '--end|First frame of CLIP that is not used.',
+            '-s|A setting of the method''s network. Repeatable.',
+            '--set|A setting of the method''s network. Repeatable.',
+            '--seed|Same seed, same adapter.',
+            '--resume|Go on where an earlier run in DIR stopped.',
+            '--threads|Threads. [all cores]',
+            '--device|auto, cpu, cuda, cuda:N or mps.',
+            '--progress|Progress on standard error.',
+            '-q|Say nothing but errors.',
+            '--quiet|Say nothing but errors.',
+            '-v|Show the log and tracebacks.',
+            '--verbose|Show the log and tracebacks.',
             '-h|Show this message and exit.',
             '--help|Show this message and exit.'
         )
@@ -216,6 +345,42 @@ Register-ArgumentCompleter -Native -CommandName vedit -ScriptBlock {
         'vedit evaluate --fail-over' = @()
         'vedit evaluate --device' = @()
         'vedit evaluate --progress' = @('auto', 'plain', 'json', 'none')
+        'vedit prompt-edit --source' = @()
+        'vedit prompt-edit --target' = @()
+        'vedit prompt-edit --method' = @()
+        'vedit prompt-edit --adapter' = @()
+        'vedit prompt-edit --steps' = @()
+        'vedit prompt-edit --inversion-steps' = @()
+        'vedit prompt-edit --guidance' = @()
+        'vedit prompt-edit -o' = @()
+        'vedit prompt-edit --output' = @()
+        'vedit prompt-edit -m' = @()
+        'vedit prompt-edit --model' = @()
+        'vedit prompt-edit -s' = @()
+        'vedit prompt-edit --set' = @()
+        'vedit prompt-edit --seed' = @()
+        'vedit prompt-edit --size' = @()
+        'vedit prompt-edit --window' = @()
+        'vedit prompt-edit --overlap' = @()
+        'vedit prompt-edit --detail' = @('auto', 'source', 'edit', 'tone')
+        'vedit prompt-edit --mask' = @()
+        'vedit prompt-edit --feather' = @()
+        'vedit prompt-edit --start' = @()
+        'vedit prompt-edit --ss' = @()
+        'vedit prompt-edit --end' = @()
+        'vedit prompt-edit --to' = @()
+        'vedit prompt-edit --stream' = @()
+        'vedit prompt-edit --fps' = @()
+        'vedit prompt-edit --compare' = @()
+        'vedit prompt-edit --sheet' = @()
+        'vedit prompt-edit --threads' = @()
+        'vedit prompt-edit --device' = @()
+        'vedit prompt-edit --dtype' = @('auto', 'fp32', 'fp16', 'bf16')
+        'vedit prompt-edit --codec' = @()
+        'vedit prompt-edit --crf' = @()
+        'vedit prompt-edit --preset' = @()
+        'vedit prompt-edit --pix-fmt' = @()
+        'vedit prompt-edit --progress' = @('auto', 'plain', 'json', 'none')
         'vedit world draw -o' = @()
         'vedit world draw --output' = @()
         'vedit world draw --seed' = @()
@@ -238,6 +403,42 @@ Register-ArgumentCompleter -Native -CommandName vedit -ScriptBlock {
         'vedit train-adapter instructvid2vid --threads' = @()
         'vedit train-adapter instructvid2vid --device' = @()
         'vedit train-adapter instructvid2vid --dtype' = @('auto', 'fp32', 'fp16', 'bf16')
+        'vedit train-adapter tcve --prompt' = @()
+        'vedit train-adapter tcve -o' = @()
+        'vedit train-adapter tcve --output' = @()
+        'vedit train-adapter tcve -m' = @()
+        'vedit train-adapter tcve --model' = @()
+        'vedit train-adapter tcve --steps' = @()
+        'vedit train-adapter tcve --learning-rate' = @()
+        'vedit train-adapter tcve --frames' = @()
+        'vedit train-adapter tcve --stride' = @()
+        'vedit train-adapter tcve --size' = @()
+        'vedit train-adapter tcve --start' = @()
+        'vedit train-adapter tcve --end' = @()
+        'vedit train-adapter tcve -s' = @()
+        'vedit train-adapter tcve --set' = @()
+        'vedit train-adapter tcve --seed' = @()
+        'vedit train-adapter tcve --threads' = @()
+        'vedit train-adapter tcve --device' = @()
+        'vedit train-adapter tcve --progress' = @('auto', 'plain', 'json', 'none')
+        'vedit train-adapter tune-a-video --prompt' = @()
+        'vedit train-adapter tune-a-video -o' = @()
+        'vedit train-adapter tune-a-video --output' = @()
+        'vedit train-adapter tune-a-video -m' = @()
+        'vedit train-adapter tune-a-video --model' = @()
+        'vedit train-adapter tune-a-video --steps' = @()
+        'vedit train-adapter tune-a-video --learning-rate' = @()
+        'vedit train-adapter tune-a-video --frames' = @()
+        'vedit train-adapter tune-a-video --stride' = @()
+        'vedit train-adapter tune-a-video --size' = @()
+        'vedit train-adapter tune-a-video --start' = @()
+        'vedit train-adapter tune-a-video --end' = @()
+        'vedit train-adapter tune-a-video -s' = @()
+        'vedit train-adapter tune-a-video --set' = @()
+        'vedit train-adapter tune-a-video --seed' = @()
+        'vedit train-adapter tune-a-video --threads' = @()
+        'vedit train-adapter tune-a-video --device' = @()
+        'vedit train-adapter tune-a-video --progress' = @('auto', 'plain', 'json', 'none')
     }
 
     $command = 'vedit'

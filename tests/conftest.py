@@ -6,6 +6,7 @@ import importlib.util
 import os
 import subprocess
 import sys
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -13,6 +14,15 @@ from types import ModuleType
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(autouse=True)
+def empty_cache(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache of its own for every test; the folder appears when it is used."""
+    folder = tmp_path_factory.getbasetemp() / "caches" / uuid.uuid4().hex
+    monkeypatch.setenv("VEDIT_CACHE", str(folder))
+    monkeypatch.delenv("VEDIT_CACHE_SIZE", raising=False)
+    return folder
 
 
 @pytest.fixture

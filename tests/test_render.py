@@ -18,7 +18,7 @@ from vedit import render
 from vedit.errors import ResourceError, UsageError, VeditError
 from vedit.jobs import EditJob
 from vedit.render import machine
-from vedit.render.plan import working_size
+from vedit.video.info import working_size
 
 HERE = Path(__file__).resolve().parent
 

@@ -6,13 +6,22 @@ sidecar gives the same result as the command that wrote it.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from vedit.errors import UsageError
 
 Setting = bool | int | float | str
+
+
+@dataclass(frozen=True)
+class PromptPair:
+    """What a clip shows, and what it shall show instead."""
+
+    source: str
+    target: str
 
 
 class EditJob(BaseModel):
@@ -20,12 +29,14 @@ class EditJob(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    command: Literal["instruct"] = "instruct"
+    command: Literal["instruct", "prompt-edit"] = "instruct"
     input: str = Field(min_length=1)
     output: str = Field(min_length=1)
-    prompt: str
+    prompt: str  # the instruction, or what the clip shall show
+    source_prompt: str | None = None  # what the clip shows; for prompt-edit
     model: str = Field("nano", min_length=1)
     method: str = Field("instructvid2vid", min_length=1)
+    adapter: str | None = Field(None, min_length=1)  # folder of what train-adapter made
     settings: dict[str, Setting] = Field(default_factory=dict)  # typed by the method's own Settings
 
     seed: int = Field(0, ge=0, lt=2**63)
@@ -54,18 +65,32 @@ class EditJob(BaseModel):
     sheet: str | None = None  # a PNG: frames before and after
     overwrite: bool = False
 
-    @field_validator("prompt")
-    @classmethod
-    def _said_something(cls, prompt: str) -> str:
-        if not prompt.strip():
-            raise ValueError("is empty; say what to change")
-        return prompt
+    @model_validator(mode="after")
+    def _said_something(self) -> EditJob:
+        if self.command == "instruct":
+            if not self.prompt.strip():
+                raise ValueError("the instruction is empty; say what to change")
+            if self.source_prompt is not None:
+                raise ValueError("--source does not go with an instruction; vedit prompt-edit takes two prompts")
+            return self
+        if not (self.source_prompt or "").strip():
+            raise ValueError("--source is empty; say what the clip shows")
+        if not self.prompt.strip():
+            raise ValueError("--target is empty; say what the clip shall show instead")
+        if _plain(self.prompt) == _plain(self.source_prompt or ""):
+            raise ValueError("--target says the same as --source; change what shall be different")
+        return self
 
     @model_validator(mode="after")
     def _overlap_fits(self) -> EditJob:
         if self.window is not None and self.overlap is not None and self.overlap >= self.window:
             raise ValueError(f"overlap: {self.overlap} frames do not fit a window of {self.window}; lower --overlap")
         return self
+
+    @property
+    def request(self) -> str | PromptPair:
+        """What an engine is asked for: an instruction, or a pair of prompts."""
+        return self.prompt if self.source_prompt is None else PromptPair(self.source_prompt, self.prompt)
 
     def to_json(self) -> str:
         """The job as one line of JSON."""
@@ -86,6 +111,10 @@ class EditJob(BaseModel):
             return cls(**fields)
         except ValidationError as error:
             raise UsageError(one_line(error)) from error
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.split()).casefold()
 
 
 _AS_TYPED = {"prompt": "the instruction", "input": "INPUT"}

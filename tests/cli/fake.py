@@ -70,11 +70,14 @@ class Inverter:
             reconstruction=window.frames,
             carry=(window.first, len(window.frames)),
             evaluations=3 * self.settings.steps,
+            inversion_evaluations=0,
             timings={"encode": 0.01, "denoise": 0.02, "decode_latents": 0.01},
         )
 
 
-def load(method: str, bundle: Any, settings: Any, *, seed: int, device: str, dtype: str) -> Inverter:
+def load(
+    method: str, bundle: Any, settings: Any, *, seed: int, device: str, dtype: str, cache: Any, adapter: Any = None
+) -> Inverter:
     return Inverter(settings, seed)
 
 

@@ -15,7 +15,7 @@ KEYS = {
     "schema", "output", "frames", "width", "height", "fps", "duration", "seed", "model", "model_sha256", "method",
     "settings", "windows", "timings", "peak_rss_mb", "warnings",
 }  # fmt: skip
-TIMINGS = ["decode", "encode", "denoise", "decode_latents", "compose", "mux", "total"]
+TIMINGS = ["decode", "encode", "invert", "denoise", "decode_latents", "compose", "mux", "total"]
 
 
 def files(folder: Path) -> set[str]:

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from vedit.diffusion.guidance import text_video
+from vedit.diffusion.guidance import text, text_video
 
 OUTPUTS = {name: torch.randn(2, 3, generator=torch.Generator().manual_seed(i)) for i, name in enumerate("uvf")}
 BRANCHES = {"uncond": OUTPUTS["u"], "video": OUTPUTS["v"], "full": OUTPUTS["f"]}
@@ -44,3 +44,16 @@ def test_rescale_restores_the_deviation_of_the_full_branch():
     torch.testing.assert_close(full.std(), BRANCHES["full"].std())
     torch.testing.assert_close(half, (plain + full) / 2)
     assert torch.equal(guide(1.0, 1.0, rescale=1.0)[0], BRANCHES["full"])
+
+
+@pytest.mark.parametrize(("scale", "asked"), [(7.5, ["uncond", "full"]), (1.0, ["full"]), (0.0, ["uncond"])])
+def test_guidance_by_text_alone(scale, asked):
+    outputs, seen = {"uncond": torch.randn(3), "full": torch.randn(3)}, []
+
+    def evaluate(name):
+        seen.append(name)
+        return outputs[name]
+
+    guided, made = text(evaluate, scale)
+    torch.testing.assert_close(guided, outputs["uncond"] + scale * (outputs["full"] - outputs["uncond"]))
+    assert (seen, made) == (asked, len(asked))

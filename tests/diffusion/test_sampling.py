@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 import torch
 
-from vedit.diffusion.sampling import SOLVERS, ddim, dpmpp_2m
+from vedit.diffusion.sampling import SOLVERS, ancestral, ddim, dpmpp_2m
 from vedit.diffusion.schedule import Schedule
 
 SD = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "clip_sample": False}
@@ -141,3 +141,61 @@ def test_correction_is_what_the_solver_remembers():
         torch.testing.assert_close(result, target)
         solver(gaussian, noise(), schedule, 6, progress=lambda done, count: seen.append((done, count)))  # noqa: B023
         assert seen == [(done, 6) for done in range(1, 7)]
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_a_later_start_goes_on_where_the_whole_run_was(name, solver):
+    """For DDIM exactly; the other one lacks its history at first, and comes close."""
+    schedule, seen = Schedule.from_config(CONFIGS[name]), []
+
+    def denoise(z, step):
+        seen.append(z)
+        return gaussian(z, step)
+
+    whole = SOLVERS[solver](denoise, noise(), schedule, 20)
+    rest = SOLVERS[solver](denoise, seen[8], schedule, 20, start=8)
+    assert len(seen) == 20 + 12
+    torch.testing.assert_close(rest, whole, rtol=0, atol=1e-12 if solver == "ddim" else 0.05)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_ancestral_is_that_of_diffusers(name):
+    """DDIM with η = 1, and so the Euler ancestral sampler."""
+    from diffusers import DDIMScheduler
+
+    ours, theirs = Schedule.from_config(CONFIGS[name]), DDIMScheduler(**CONFIGS[name])
+    theirs.set_timesteps(10)
+    state, drawn = (
+        {"z": noise()},
+        {i: torch.randn(noise().shape, generator=torch.Generator().manual_seed(i)) for i in range(10)},
+    )
+
+    def denoise(z, step):
+        torch.testing.assert_close(z, state["z"], rtol=1e-3, atol=1e-3)
+        output = torch.sin(2.0 * state["z"])
+        fresh = drawn[step.index].double()
+        state["z"] = theirs.step(output, step.timestep, state["z"], eta=1.0, variance_noise=fresh, return_dict=False)[0]
+        return ours.to_clean(torch.sin(2.0 * z), z, step.timestep)
+
+    made = ancestral(denoise, noise(), ours, 10, fresh=lambda step: drawn[step.index].double())
+    torch.testing.assert_close(made, state["z"], rtol=1e-3, atol=1e-3)
+
+
+def test_euler_ancestral_in_its_own_coordinates():
+    """k-diffusion's step, x = z/α and σ = σ_z/α, against one step of ours."""
+    schedule, fresh = Schedule.from_config(CONFIGS["sd"]), noise().flip(0)
+    step = schedule.steps(10)[4]
+    x, here, there = noise() / step.alpha, step.sigma / step.alpha, step.next_sigma / step.next_alpha
+    clean = gaussian(noise(), step)
+    up = math.sqrt(there**2 * (here**2 - there**2) / here**2)
+    down = math.sqrt(there**2 - up**2)
+    x = x + (x - clean) / here * (down - here) + up * fresh
+    made = []
+
+    def denoise(z, step):
+        made.append(z)
+        return gaussian(z, step)
+
+    ancestral(denoise, noise(), schedule, 10, fresh=lambda step: fresh, start=4)
+    torch.testing.assert_close(made[1], x * step.next_alpha)

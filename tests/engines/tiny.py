@@ -78,6 +78,27 @@ def tiny_unet2d(in_channels: int = 2 * CHANNELS) -> Any:
     ).eval()
 
 
+def sd_unet2d(in_channels: int = CHANNELS) -> Any:
+    """A text-to-image U-Net with the blocks of Stable Diffusion 1.x: four levels, attention at the upper three."""
+    from diffusers import UNet2DConditionModel
+
+    torch.manual_seed(6)
+    unet = UNet2DConditionModel(
+        in_channels=in_channels,
+        out_channels=CHANNELS,
+        block_out_channels=(8, 16, 16, 16),
+        layers_per_block=2,
+        cross_attention_dim=WIDTH,
+        attention_head_dim=2,  # type: ignore[arg-type]
+        norm_num_groups=4,
+    ).eval()
+    with torch.no_grad():  # a fresh one hardly attends
+        for name, parameter in unet.named_parameters():
+            if "attn" in name and name.endswith("weight"):
+                parameter.mul_(4.0)
+    return unet
+
+
 def tiny_unet(temporal_noise: float = 0.1, max_frames: int = 8) -> VideoUNet:
     """The 2D U-Net inflated; its temporal layers disturbed, so that frames matter to each other."""
     network = inflate(tiny_unet2d(), Temporal(max_frames=max_frames, motion_heads=2))
@@ -103,8 +124,11 @@ def write_vae(folder: Path) -> None:
     vae.save_pretrained(folder)
 
 
-def write_diffusers(folder: Path) -> Path:
-    """A folder as InstructPix2Pix has it: AutoencoderKL, CLIPTextModel, a 2D U-Net, SD's schedule."""
+def write_diffusers(folder: Path, pipeline: str = "StableDiffusionInstructPix2PixPipeline", **scheduler: Any) -> Path:
+    """A folder as InstructPix2Pix has it: AutoencoderKL, CLIPTextModel, a 2D U-Net, SD's schedule.
+
+    ``pipeline`` "StableDiffusionPipeline" makes it a text-to-image model with the blocks of SD 1.x.
+    """
     from diffusers import AutoencoderKL
     from transformers import CLIPTextConfig, CLIPTextModel
 
@@ -128,11 +152,13 @@ def write_diffusers(folder: Path) -> Path:
     }
     text |= {"vocab_size": size, "max_position_embeddings": LENGTH, "eos_token_id": size - 1}
     CLIPTextModel(CLIPTextConfig(**text)).save_pretrained(folder / "text_encoder")
-    tiny_unet2d().save_pretrained(folder / "unet")
-    _write_json(folder / "scheduler" / "scheduler_config.json", SCHEDULER | {"prediction_type": "epsilon"} | SD)
+    unet = sd_unet2d() if pipeline == "StableDiffusionPipeline" else tiny_unet2d()
+    unet.save_pretrained(folder / "unet")
+    config = SCHEDULER | {"prediction_type": "epsilon"} | SD | scheduler
+    _write_json(folder / "scheduler" / "scheduler_config.json", config)
     index = {"vae": "AutoencoderKL", "text_encoder": "CLIPTextModel", "tokenizer": "CLIPTokenizer"}
     index |= {"unet": "UNet2DConditionModel", "scheduler": "DDIMScheduler"}
-    _write_json(folder / "model_index.json", {"_class_name": "StableDiffusionInstructPix2PixPipeline"} | index)
+    _write_json(folder / "model_index.json", {"_class_name": pipeline} | index)
     return folder
 
 

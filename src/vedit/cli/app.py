@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from vedit import __version__
-from vedit.cli import console, evaluate, info, instruct, models, train_adapter, world
+from vedit.cli import cache, console, evaluate, info, instruct, models, prompt_edit, train_adapter, world
 
 HELP_OPTIONS = {"help_option_names": ["-h", "--help"]}
 
@@ -44,8 +44,10 @@ def main(
 
 app.command("instruct")(instruct.instruct)
 app.command("evaluate")(evaluate.evaluate)
+app.command("prompt-edit")(prompt_edit.prompt_edit)
 app.command("info")(info.info)
 app.add_typer(models.app, name="models")
+app.add_typer(cache.app, name="cache")
 app.add_typer(world.app, name="world")
 app.add_typer(train_adapter.app, name="train-adapter")
 

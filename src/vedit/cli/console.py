@@ -52,6 +52,16 @@ def warn(message: str) -> None:
         _say(f"vedit: warning: {_one_line(message)}")
 
 
+def interactive() -> bool:
+    """Whether somebody can answer a question."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def agreed(question: str) -> bool:
+    """Ask on standard error; no is what an empty answer means."""
+    return typer.confirm(question, default=False, err=True)
+
+
 def note(message: str) -> None:
     """How a long command comes along, where there is no bar."""
     if not _quiet:

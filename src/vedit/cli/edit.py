@@ -15,6 +15,7 @@ def run(shell: Shell, describe: Callable[[], dict[str, Any]]) -> None:
     console.configure(quiet=shell.quiet, verbose=shell.verbose)
     from vedit import render
     from vedit.cli.progress import reporter
+    from vedit.cli.tuning import tuned
     from vedit.jobs import EditJob
 
     job = EditJob.build(**shell.job_fields(), **describe())
@@ -30,8 +31,9 @@ def run(shell: Shell, describe: Callable[[], dict[str, Any]]) -> None:
         else:
             console.result(_plan_text(plan.report()))
         return
-    with console.results_only(), reporter("none" if shell.quiet else shell.progress.value) as progress:
-        done = render.run(plan, progress)
+    style = "none" if shell.quiet else shell.progress.value
+    with console.results_only(), tuned(plan, style) as ready, reporter(style) as progress:
+        done = render.run(ready, progress)
     for warning in done.warnings[len(plan.warnings) :]:
         console.warn(warning)
     console.detail(_told(done.report()))

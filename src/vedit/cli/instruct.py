@@ -7,7 +7,16 @@ from typing import Annotated
 import typer
 
 from vedit.cli import edit
-from vedit.cli.options import Input, Shell, default_output, edit_command, parse_settings
+from vedit.cli.options import (
+    Guidance,
+    Input,
+    Method,
+    Shell,
+    Steps,
+    default_output,
+    edit_command,
+    parse_settings,
+)
 
 
 @edit_command
@@ -17,13 +26,9 @@ def instruct(
         str, typer.Argument(metavar="INSTRUCTION", help='What to change, as in "make it snowy".', show_default=False)
     ],
     *,
-    method: Annotated[str, typer.Option("--method", metavar="NAME", help="How it is edited.")] = "instructvid2vid",
-    steps: Annotated[
-        int | None, typer.Option("--steps", min=1, max=1000, help="Denoising steps. [the model's own]")
-    ] = None,
-    guidance: Annotated[
-        float | None, typer.Option("--guidance", min=0, help="Pull towards the instruction. [the model's own]")
-    ] = None,
+    method: Method = "instructvid2vid",
+    steps: Steps = None,
+    guidance: Guidance = None,
     video_guidance: Annotated[
         float | None, typer.Option("--video-guidance", min=0, help="Pull towards the source. [the model's own]")
     ] = None,

@@ -52,7 +52,8 @@ def show(model: Model, json: Json = False) -> None:
     console.result("\n".join(f"{name:<8}{value}" for name, value in rows if value))
     for role, preset in found.presets.items():
         for method, settings in _settings(role, preset).items():
-            console.result(f"\nvedit {role} --method {method}, settings for -s:")
+            command = "prompt-edit" if role == "text2image" else role
+            console.result(f"\nvedit {command} --method {method}, settings for -s:")
             for name, (value, description) in settings.items():
                 console.result(f"  {name:<18}{json_module.dumps(value):<14}{description}")
 
@@ -69,12 +70,12 @@ def _settings(role: str, preset: dict[str, Any]) -> dict[str, dict[str, tuple[An
     """By method: each setting, its value with this model, and what it means with its bounds."""
     from vedit import engines
 
-    methods = engines.METHODS if role == "instruct" else {}
     found: dict[str, dict[str, tuple[Any, str]]] = {}
-    for method in methods:
+    for method in engines.methods_for(role):
         schema = engines.settings_of(method).model_json_schema()["properties"]
+        advice = engines.advice(method, preset)
         found[method] = {
-            name: (preset.get(name, entry.get("default")), _described(entry)) for name, entry in schema.items()
+            name: (advice.get(name, entry.get("default")), _described(entry)) for name, entry in schema.items()
         }
     return found
 

@@ -57,6 +57,17 @@ Input = Annotated[
 ]
 
 
+Method = Annotated[str, typer.Option("--method", metavar="NAME", help="How it is edited.")]
+Steps = Annotated[
+    int | None,
+    typer.Option("--steps", min=1, max=1000, help="Denoising steps. [the model's own]", show_default=False),
+]
+Guidance = Annotated[
+    float | None,
+    typer.Option("--guidance", min=0, help="Pull towards what is asked for. [the model's own]", show_default=False),
+]
+
+
 def _option(*names: str, **more: Any) -> Any:
     return typer.Option(*names, show_default=more.pop("show_default", False), **more)
 

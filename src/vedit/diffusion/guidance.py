@@ -29,7 +29,22 @@ def text_video(
     ``rescale`` in [0, 1] brings the standard deviation back towards that of ``"full"`` (Lin et al. 2024, section 3.4),
     over the whole clip, so that it cannot flicker.
     """
-    weights = branch_weights(text_scale, video_scale)
+    return _weighted(evaluate, branch_weights(text_scale, video_scale), rescale)
+
+
+def text(evaluate: Callable[[str], torch.Tensor], scale: float, rescale: float = 0.0) -> tuple[torch.Tensor, int]:
+    """Classifier-free guidance, ε(⌀) + s·[ε(c) − ε(⌀)]; returns it and the evaluations made.
+
+    ``evaluate(name)`` is asked for ``"uncond"`` and ``"full"``, in this order, and only for those that count.
+    ``rescale`` as in :func:`text_video`.
+    """
+    weights = {name: weight for name, weight in ((UNCOND, 1.0 - scale), (FULL, scale)) if weight != 0.0}
+    return _weighted(evaluate, weights, rescale)
+
+
+def _weighted(
+    evaluate: Callable[[str], torch.Tensor], weights: dict[str, float], rescale: float
+) -> tuple[torch.Tensor, int]:
     outputs = {name: evaluate(name) for name in weights}
     if len(weights) == 1:  # its weight is one
         return outputs.popitem()[1], 1

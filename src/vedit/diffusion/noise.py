@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 import torch
 
 
-def frame_noise(seed: int, frames: Iterable[int], shape: Sequence[int], share: float = 0.0) -> torch.Tensor:
+def frame_noise(seed: int | str, frames: Iterable[int], shape: Sequence[int], share: float = 0.0) -> torch.Tensor:
     """Noise of the given absolute frame indices: (T, *shape) float32 on the CPU, unit variance.
 
     ``share`` in [0, 1] is the part of the variance common to all frames. Raises ``ValueError`` outside of it.

@@ -24,12 +24,16 @@ def ddim(
     schedule: Schedule,
     steps: int,
     *,
+    start: int = 0,
     correct: Correct | None = None,
     progress: Progress | None = None,
 ) -> torch.Tensor:
-    """DDIM, η = 0 (Song et al. 2021, eq. 12). ``noise`` has unit variance and any shape; returns the same shape."""
+    """DDIM, η = 0 (Song et al. 2021, eq. 12). ``noise`` has unit variance and any shape; returns the same shape.
+
+    ``start``: leave the steps before it out; ``noise`` is then the latent at the level where it begins.
+    """
     z = noise
-    for step in schedule.steps(steps):
+    for step in schedule.steps(steps)[start:]:
         clean = denoise(z, step)
         if correct is not None:
             clean = correct(clean, z, step)
@@ -46,26 +50,56 @@ def dpmpp_2m(
     schedule: Schedule,
     steps: int,
     *,
+    start: int = 0,
     correct: Correct | None = None,
     progress: Progress | None = None,
 ) -> torch.Tensor:
-    """DPM-Solver++(2M), data prediction (Lu et al. 2022, "DPM-Solver++", algorithm 2). Shapes as :func:`ddim`.
+    """DPM-Solver++(2M), data prediction (Lu et al. 2022, "DPM-Solver++", algorithm 2). Shapes, start: as :func:`ddim`.
 
     With λ = ln(α/σ), h = λ_next − λ and r = h_before/h, the estimate D = (1 + 1/2r)·x̂₀ − (1/2r)·x̂₀_before drives
     z_next = (σ_next/σ)·z + α_next·(1 − e^−h)·D. At zero terminal SNR λ = −∞: the first step is DDIM's, and the one
     after it (r = ∞) is of first order by itself. The last step, on to σ = 0, is taken at first order.
     """
     z, before, h_before = noise, noise, math.inf
-    for step in schedule.steps(steps):
+    for step in schedule.steps(steps)[start:]:
         clean = denoise(z, step)
         if correct is not None:
             clean = correct(clean, z, step)
         h = _log_snr(step.next_alpha, step.next_sigma) - _log_snr(step.alpha, step.sigma)
-        extrapolate = 0.0 if step.index == 0 or math.isinf(h) else h / (2.0 * h_before)
+        extrapolate = 0.0 if step.index == start or math.isinf(h) else h / (2.0 * h_before)
         data = clean if extrapolate == 0.0 else (1.0 + extrapolate) * clean - extrapolate * before
         ratio = step.next_sigma / step.sigma
         z = ratio * z + (step.next_alpha - step.alpha * ratio) * data  # α_next·e^−h = α·σ_next/σ
         before, h_before = clean, h
+        if progress is not None:
+            progress(step.index + 1, step.count)
+    return z
+
+
+def ancestral(
+    denoise: Denoise,
+    noise: torch.Tensor,
+    schedule: Schedule,
+    steps: int,
+    *,
+    fresh: Callable[[Step], torch.Tensor],
+    start: int = 0,
+    progress: Progress | None = None,
+) -> torch.Tensor:
+    """DDIM, η = 1 (Song et al. 2021, eq. 16): a share of the noise is replaced by ``fresh(step)`` after every step.
+
+    This is k-diffusion's Euler ancestral sampler on the grid of ``schedule``: in the coordinates z/α, η = 1 splits
+    σ_next into its σ_down and σ_up. Shapes and ``start`` as :func:`ddim`.
+    """
+    z = noise
+    for step in schedule.steps(steps)[start:]:
+        clean = denoise(z, step)
+        epsilon = (z - step.alpha * clean) / step.sigma
+        share = (step.next_sigma / step.sigma) ** 2 * (1.0 - (step.alpha / step.next_alpha) ** 2)
+        kept = math.sqrt(max(0.0, step.next_sigma**2 - share))
+        z = step.next_alpha * clean + kept * epsilon
+        if share > 0.0:
+            z = z + math.sqrt(share) * fresh(step)
         if progress is not None:
             progress(step.index + 1, step.count)
     return z

@@ -11,13 +11,40 @@ from pydantic import BaseModel
 from vedit.errors import UsageError
 
 if TYPE_CHECKING:
+    from vedit.cache import Cache
     from vedit.engines.base import Engine
     from vedit.weights import Bundle
 
 # The module of each method. It names its engine class ENGINE.
-METHODS = {"instructvid2vid": "vedit.engines.instructvid2vid"}
+METHODS = {
+    "instructvid2vid": "vedit.engines.instructvid2vid",
+    "video-instruct-pix2pix": "vedit.engines.video_instruct_pix2pix",
+    "sdedit": "vedit.engines.sdedit",
+    "text2video-zero": "vedit.engines.text2video_zero",
+    "fatezero": "vedit.engines.fatezero",
+    "tokenflow": "vedit.engines.tokenflow",
+    "tcve": "vedit.engines.tcve",
+    "tune-a-video": "vedit.engines.tune_a_video",
+}
 
-__all__ = ["METHODS", "advised", "load", "settings_of"]
+# The methods of each command, and the kind of model that they need.
+COMMANDS = {
+    "instruct": ("instructvid2vid", "video-instruct-pix2pix"),
+    "prompt-edit": ("sdedit", "text2video-zero", "fatezero", "tokenflow", "tcve", "tune-a-video"),
+}
+ROLES = {"instruct": "instruct", "prompt-edit": "text2image"}
+
+__all__ = ["COMMANDS", "METHODS", "ROLES", "advice", "advised", "load", "methods_for", "settings_of", "takes_adapter"]
+
+
+def methods_for(role: str) -> list[str]:
+    """The methods that a model of ``role`` can be used with."""
+    return [method for command, methods in COMMANDS.items() if ROLES[command] == role for method in methods]
+
+
+def takes_adapter(method: str) -> bool:
+    """Whether ``--adapter`` means something to a method."""
+    return bool(getattr(_engine(method), "takes_adapter", False))
 
 
 def settings_of(method: str) -> type[BaseModel]:
@@ -25,15 +52,22 @@ def settings_of(method: str) -> type[BaseModel]:
     return _engine(method).Settings
 
 
+def advice(method: str, preset: Mapping[str, Any]) -> dict[str, Any]:
+    """What the preset of a model says about the settings of ``method``: for all methods, and for this one alone."""
+    fields = settings_of(method).model_fields
+    own = preset.get("methods", {}).get(method, {})
+    return {name: value for name, value in (dict(preset) | own).items() if name in fields}
+
+
 def advised(method: str, bundle: Bundle, given: Mapping[str, Any]) -> dict[str, Any]:
     """``given`` on top of what the model advises for the settings of ``method``.
 
     Whoever gives the steps means them for every instruction, random edits too.
     """
-    fields = settings_of(method).model_fields
-    preset = {name: value for name, value in bundle.preset.items() if name in fields}
+    preset = advice(method, bundle.preset)
     if "steps" in given:
         preset.pop("random_steps", None)
+        preset.pop("inversion_steps", None)
     return preset | dict(given)
 
 
@@ -45,11 +79,14 @@ def load(
     seed: int = 0,
     device: str = "cpu",
     dtype: str = "auto",
+    cache: Cache | None = None,
+    adapter: str | None = None,
 ) -> Engine:
     """Build the engine of ``method`` with the weights of ``bundle``.
 
     ``settings`` may be the method's own, or values that override the bundle's preset, which overrides the method's
-    defaults. Raises ``UsageError``, ``ModelError`` or ``ResourceError``.
+    defaults. ``cache``: where the method may keep what a later edit of the same clip needs again. ``adapter``: folder
+    or file, for the methods that take one. Raises ``UsageError``, ``ModelError`` or ``ResourceError``.
     """
     from vedit.engines.base import check_device, choose_dtype
 
@@ -57,7 +94,10 @@ def load(
     if not isinstance(settings, BaseModel):
         settings = engine.Settings.model_validate(advised(method, bundle, settings or {}))
     check_device(device)
-    return engine.from_bundle(bundle, settings, seed=seed, device=device, dtype=choose_dtype(dtype, device))
+    more: dict[str, Any] = {"adapter": adapter} if takes_adapter(method) else {}
+    return engine.from_bundle(
+        bundle, settings, seed=seed, device=device, dtype=choose_dtype(dtype, device), cache=cache, **more
+    )
 
 
 def _engine(method: str) -> type[Engine]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from pydantic import BaseModel
 
@@ -12,6 +12,7 @@ from vedit.errors import ResourceError, UsageError
 if TYPE_CHECKING:
     import torch
 
+    from vedit.cache import Cache
     from vedit.weights import Bundle
 
 
@@ -35,7 +36,8 @@ class Edited:
     """The edit of a whole window, reference frames included.
 
     ``frames`` and ``reconstruction`` (the codec's own of the source): (T, 3, h, w) float32, about in [-1, 1].
-    ``evaluations``: of the network; one branch on one window is one. ``timings``: seconds by stage.
+    ``evaluations``: of the network; one branch on one window is one, and ``inversion_evaluations`` of them were for the
+    way back to noise. ``timings``: seconds by stage.
     """
 
     frames: torch.Tensor
@@ -43,6 +45,7 @@ class Edited:
     carry: object
     evaluations: int
     timings: dict[str, float]
+    inversion_evaluations: int = 0
 
 
 class Engine(Protocol):
@@ -53,15 +56,24 @@ class Engine(Protocol):
     dtype: torch.dtype
 
     @classmethod
-    def from_bundle(cls, bundle: Bundle, settings: BaseModel, *, seed: int, device: str, dtype: torch.dtype) -> Engine:
+    def from_bundle(
+        cls,
+        bundle: Bundle,
+        settings: BaseModel,
+        *,
+        seed: int,
+        device: str,
+        dtype: torch.dtype,
+        cache: Cache | None = None,
+    ) -> Engine:
         """Load what the method needs of ``bundle``. Raises ``ModelError``."""
         ...
 
-    def edit(self, window: Window, prompt: str) -> Edited:
-        """Edit one window as ``prompt`` says."""
+    def edit(self, window: Window, prompt: Any) -> Edited:
+        """Edit one window as ``prompt`` says: an instruction, or a :class:`~vedit.jobs.PromptPair`."""
         ...
 
-    def knows(self, prompt: str) -> str | None:
+    def knows(self, prompt: Any) -> str | None:
         """A warning when ``prompt`` is not what the model was made for, else None."""
         ...
 

@@ -8,11 +8,7 @@ Dataset" (InsV2V, 2023): three-term guidance, and long video sampling correction
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
@@ -24,10 +20,11 @@ from vedit.diffusion.noise import frame_noise
 from vedit.diffusion.sampling import SOLVERS, Progress
 from vedit.diffusion.schedule import Schedule, Step
 from vedit.engines.base import Edited, Window
-from vedit.errors import ModelError, UsageError
-from vedit.weights.load import load_tensors
+from vedit.engines.shared import Knowledge, Texts, check_channels, check_text_width, timed
+from vedit.errors import UsageError
 
 if TYPE_CHECKING:
+    from vedit.cache import Cache
     from vedit.nets.codec import Codec
     from vedit.nets.text import TextEncoder
     from vedit.nets.video_unet import VideoUNet
@@ -104,16 +101,13 @@ class InstructVid2Vid:
         model: str = "the model",
     ) -> None:
         """``directions``, ``threshold`` and ``known`` are for :meth:`knows` and :meth:`steps`; see there."""
-        if network.in_channels != 2 * codec.channels or network.out_channels != codec.channels:
-            raise ModelError(
-                f"{model}: its U-Net takes {network.in_channels} channels and returns {network.out_channels}; editing "
-                f"by instruction needs {2 * codec.channels} and {codec.channels} (trained as InstructPix2Pix)"
-            )
-        text_width = network.unet.config["cross_attention_dim"]
-        if text_width != text.width:
-            raise ModelError(
-                f"{model}: its U-Net reads text of width {text_width}, its text encoder gives {text.width}"
-            )
+        check_channels(
+            (network.in_channels, network.out_channels),
+            (2 * codec.channels, codec.channels),
+            "editing by instruction (InstructPix2Pix)",
+            model,
+        )
+        check_text_width(network.unet.config["cross_attention_dim"], text.width, model)
         self.codec = codec.to(device, dtype)
         self.text = text.to(device)
         self.network = network.to(device, dtype)
@@ -122,22 +116,26 @@ class InstructVid2Vid:
         self.seed = seed
         self.device = device
         self.dtype = dtype
-        self._directions = directions or {}
-        self._threshold = threshold
-        self._known = known
+        self._knowledge = Knowledge(directions or {}, threshold, known, model)
         self._model = model
-        self._states: dict[str, torch.Tensor] = {}
+        self._state = Texts(self.text)
 
     @classmethod
     def from_bundle(
-        cls, bundle: Bundle, settings: BaseModel, *, seed: int, device: str, dtype: torch.dtype
+        cls,
+        bundle: Bundle,
+        settings: BaseModel,
+        *,
+        seed: int,
+        device: str,
+        dtype: torch.dtype,
+        cache: Cache | None = None,
     ) -> InstructVid2Vid:
-        """Load vae, clip, tokenizer, unet and scheduler. Raises ``ModelError``."""
+        """Load vae, clip, tokenizer, unet and scheduler. Nothing is worth a ``cache``. Raises ``ModelError``."""
         from vedit.nets.text import TextEncoder
 
         assert isinstance(settings, Settings)
-        parts, preset = bundle.components, bundle.preset
-        embeddings = preset.get("known_embeddings")
+        parts, knowledge = bundle.components, Knowledge.of(bundle)
         return cls(
             weights.load_vae(parts["vae"]),
             TextEncoder(weights.load_clip(parts["clip"]), weights.load_tokenizer(parts["tokenizer"])),
@@ -147,10 +145,10 @@ class InstructVid2Vid:
             seed=seed,
             device=device,
             dtype=dtype,
-            directions=load_tensors(Path(bundle.path, str(embeddings))) if embeddings else None,
-            threshold=preset.get("known_threshold"),
-            known=tuple(preset.get("knows", ())),
-            model=bundle.name,
+            directions=knowledge.directions,
+            threshold=knowledge.threshold,
+            known=knowledge.known,
+            model=knowledge.model,
         )
 
     # -- editing -------------------------------------------------------------------------------------------------
@@ -171,17 +169,17 @@ class InstructVid2Vid:
                 raise ValueError(f"{reference} reference frames, but nothing was carried over")
             before = window.carry.references(window.first, reference)
         timings: dict[str, float] = {}
-        with _timed(timings, "encode"):
+        with timed(timings, "encode"):
             source = self.codec.encode(window.frames[reference:].to(self.device))
             if before is not None:
                 source = torch.cat([before.source, source])
-        with _timed(timings, "denoise"):
+        with timed(timings, "denoise"):
             frames = range(window.first, window.first + count)
             noise = frame_noise(self.seed, frames, source.shape[1:], self.settings.noise_share).to(self.device)
             latents, evaluations = self.sample(
                 noise, source, prompt, before.latents if before is not None else None, progress
             )
-        with _timed(timings, "decode_latents"):
+        with timed(timings, "decode_latents"):
             edited = self.codec.decode(latents[reference:])
             reconstruction = self.codec.decode(source[reference:])
             if before is not None:
@@ -231,14 +229,6 @@ class InstructVid2Vid:
         latents = solve(denoise, noise, self.schedule, self.steps(prompt), correct=correct, progress=progress)
         return latents, evaluations
 
-    def _state(self, text: str) -> torch.Tensor:
-        """Last hidden state of a text: (1, L, D). Kept, since every window asks for the same two."""
-        if text not in self._states:
-            if len(self._states) > 8:
-                self._states.clear()
-            self._states[text] = self.text([text]).float()
-        return self._states[text]
-
     @torch.inference_mode()
     def steps(self, prompt: str) -> int:
         """Denoising steps for an instruction.
@@ -246,39 +236,19 @@ class InstructVid2Vid:
         One step from pure noise gives the mean of all answers (Karras et al. 2022, section 2), which is the answer
         where there is only one. Falling snow has many, and their mean is a haze: it takes several steps to choose one.
         """
-        settings, random = self.settings, self._directions.get("random")
+        settings, random = self.settings, self._knowledge.directions.get("random")
         if not settings.random_steps or random is None or not self.text.can_embed:
             return settings.steps
-        nearest = int((self._directions["directions"].float() @ self._embed(prompt)).argmax())
+        embedded = self.text.embed([prompt])[0].cpu()
+        nearest = int((self._knowledge.directions["directions"].float() @ embedded).argmax())
         return settings.random_steps if bool(random[nearest]) else settings.steps
-
-    def _embed(self, prompt: str) -> torch.Tensor:
-        return self.text.embed([prompt])[0].cpu()
 
     # -- what it knows -------------------------------------------------------------------------------------------
 
     @torch.inference_mode()
     def knows(self, prompt: str) -> str | None:
-        """A warning when ``prompt`` is far from every edit the model was trained for, or too long; else None.
-
-        Far: its cosine to the nearest of the ``directions``, less that to the nearest of the ``others``, which stand
-        for everything else, is below ``threshold``. A model without these never warns.
-        """
-        directions, others = self._directions.get("directions"), self._directions.get("others")
-        if directions is not None and self._threshold is not None and self.text.can_embed:
-            embedded = self._embed(prompt)
-            near = float((directions.float() @ embedded).max())
-            elsewhere = float((others.float() @ embedded).max()) if others is not None and len(others) else 0.0
-            if near - elsewhere < self._threshold:
-                knows = f"; it knows {', '.join(self._known)}" if self._known else ""
-                return (
-                    f"the instruction is far from what {self._model} was trained for{knows}; "
-                    "for other edits choose a larger model: --model FOLDER or a hub id in the local cache"
-                )
-        lost = self.text.lost(prompt)
-        if lost:
-            return f"the instruction is too long for {self._model}: its last {lost} tokens are not read; shorten it"
-        return None
+        """A warning when ``prompt`` is far from every edit the model was trained for, or too long; else None."""
+        return self._knowledge.warning(self.text, "instruction", prompt)
 
 
 def hold(clean: torch.Tensor, references: torch.Tensor) -> torch.Tensor:
@@ -290,15 +260,6 @@ def hold(clean: torch.Tensor, references: torch.Tensor) -> torch.Tensor:
     count = len(references)
     difference = (references - clean[:count]).mean(dim=0, keepdim=True)
     return torch.cat([references, clean[count:] + difference])
-
-
-@contextmanager
-def _timed(timings: dict[str, float], name: str) -> Iterator[None]:
-    began = time.perf_counter()
-    yield
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    timings[name] = time.perf_counter() - began
 
 
 ENGINE = InstructVid2Vid

@@ -50,6 +50,17 @@ class TextEncoder(nn.Module):
         output = clip.get_text_features(**self._tokens(texts, mask=True))
         return nn.functional.normalize(output.pooler_output.float(), dim=-1)
 
+    def words(self, text: str) -> list[tuple[str, list[int]]]:
+        """The words of ``text``, each with the columns of its tokens in the hidden state; lost ones are left out."""
+        found, column = [], 1  # the first column is the begin of the text
+        for word in text.split():
+            count = len(self.tokenizer(word, add_special_tokens=False)["input_ids"])
+            columns = [index for index in range(column, column + count) if index < self.length - 1]
+            if columns:
+                found.append((word, columns))
+            column += count
+        return found
+
     def lost(self, text: str) -> int:
         """How many tokens at the end of ``text`` do not fit."""
         # verbose: without it transformers prints a warning of its own about the length.

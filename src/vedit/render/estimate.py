@@ -51,7 +51,10 @@ def cost(
     scale = FASTER[device.partition(":")[0]] * (max(1, min(threads, 16)) / 2 if device == "cpu" else 1)
     # What the instruction asks for is not known before the text encoder is loaded: the most it can be.
     steps = max(int(getattr(settings, "steps", 10)), int(getattr(settings, "random_steps", 0)))
-    evaluations = windows * steps * _branches(settings)
+    # An inversion that the cache holds costs nothing, but whether it does is known only after the frames were encoded.
+    inversion = int(getattr(settings, "inversion_steps", 0) or (steps if hasattr(settings, "inversion_steps") else 0))
+    inversion *= 1 + int(getattr(settings, "fixed_point", 0))
+    evaluations = windows * (steps * _branches(settings) + inversion)
     seconds = (
         START_SECONDS
         + evaluations * view * SECONDS_PER_MEGAPIXEL * (unet_mb / 100) / scale

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from vedit.cache import Cache
 from vedit.errors import UsageError, VeditError
 from vedit.render import machine
 from vedit.render.drift import ColorDrift
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 DECODED_AHEAD = 8  # frames
 DRIFT_LIMIT = 4.0  # grey levels over the clip above which a person is warned
-TIMINGS = ("decode", "encode", "denoise", "decode_latents", "compose", "mux", "total")
+TIMINGS = ("decode", "encode", "invert", "denoise", "decode_latents", "compose", "mux", "total")
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class Result:
     edited_frames: int
     windows: int
     evaluations: int  # of the network; one branch on one window is one
+    inversion_evaluations: int  # those of them that were for the way back to noise
     timings: dict[str, float]  # seconds; decode, compose and mux run beside the rest: the parts exceed the total
     peak_rss_mb: float
     warnings: list[str]
@@ -62,6 +64,7 @@ class Result:
             "edited_frames": self.edited_frames,
             "windows": self.windows,
             "evaluations": self.evaluations,
+            "inversion_evaluations": self.inversion_evaluations,
             "timings": {name: round(self.timings.get(name, 0.0), 3) for name in TIMINGS},
             "peak_rss_mb": self.peak_rss_mb,
             "color_drift": None if self.color_drift is None else [round(level, 2) for level in self.color_drift],
@@ -94,6 +97,7 @@ class _Tally:
     timings: dict[str, float] = field(default_factory=lambda: dict.fromkeys(TIMINGS, 0.0))
     windows: int = 0
     evaluations: int = 0
+    inversion_evaluations: int = 0
     edited: int = 0
     drift: ColorDrift = field(default_factory=ColorDrift)
 
@@ -119,9 +123,10 @@ def run(plan: Plan, progress: Progress | None = None) -> Result:
     limits = machine.memory_errors(plan.device, plan.window, plan.working_width, plan.working_height)
     with machine.pinned(plan.threads, plan.device), limits:
         progress.stage("load")
-        engine = _load(plan)
+        cache = Cache.default()
+        engine = _load(plan, cache)
         warnings = list(plan.warnings)
-        strange = engine.knows(job.prompt)
+        strange = engine.knows(job.request)
         if strange:
             warnings.append(strange)
         progress.stage("edit")
@@ -143,23 +148,26 @@ def run(plan: Plan, progress: Progress | None = None) -> Result:
                 warnings += mask.warnings
             with tally.timed("mux"):
                 outputs.commit()
-            warnings += [text for text in [*reader.warnings, *outputs.warnings] if text not in warnings]
+            warnings += [
+                text for text in [*reader.warnings, *cache.warnings, *outputs.warnings] if text not in warnings
+            ]
             tally.timings["total"] = time.perf_counter() - began
             drift = tally.drift.grey_levels()
             if drift is not None and max(map(abs, drift)) > DRIFT_LIMIT:
                 warnings.append(f"colours drift by up to {max(map(abs, drift)):.1f} grey levels over the clip")
             return Result(
                 plan, job.output, outputs.frames, float(outputs.duration), tally.edited, tally.windows,
-                tally.evaluations, tally.timings, machine.peak_rss_mb(), warnings, drift,
+                tally.evaluations, tally.inversion_evaluations, tally.timings, machine.peak_rss_mb(), warnings, drift,
             )  # fmt: skip
 
 
-def _load(plan: Plan) -> Engine:
+def _load(plan: Plan, cache: Cache) -> Engine:
     from vedit import engines
 
     return engines.load(
-        plan.job.method, plan.bundle, plan.settings, seed=plan.job.seed, device=plan.device, dtype=plan.dtype
-    )
+        plan.job.method, plan.bundle, plan.settings, seed=plan.job.seed, device=plan.device, dtype=plan.dtype,
+        cache=cache, adapter=plan.job.adapter or plan.adapter,
+    )  # fmt: skip
 
 
 def _reader(plan: Plan) -> Reader:
@@ -298,7 +306,7 @@ class _Shot:
         pixels = torch.from_numpy(stacked).permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0)
         with torch.inference_mode():
             done = self._engine.edit(
-                EngineWindow(pixels, window.first, window.reference, self._carry), self._plan.job.prompt
+                EngineWindow(pixels, window.first, window.reference, self._carry), self._plan.job.request
             )
         self._carry = done.carry
         if done.frames.shape != pixels.shape or done.reconstruction.shape != pixels.shape:
@@ -310,8 +318,9 @@ class _Shot:
         tally = self._tally
         tally.windows += 1
         tally.evaluations += done.evaluations
+        tally.inversion_evaluations += done.inversion_evaluations
         tally.edited += len(window.produces)
-        for name in ("encode", "denoise", "decode_latents"):
+        for name in ("encode", "invert", "denoise", "decode_latents"):
             tally.timings[name] += done.timings.get(name, 0.0)
         edited, reconstruction = _to_pixels(done.frames), _to_pixels(done.reconstruction)
         for index in range(window.reference, window.count):

@@ -52,6 +52,7 @@ class Plan:
     estimated_seconds: int
     warnings: list[str] = field(default_factory=list)
     mask: MaskInfo | None = None
+    adapter: str | None = None  # one that was trained for this run; the job's own goes before it
 
     def decided(self) -> dict[str, Any]:
         """What a plan and its result have in common, as JSON values."""
@@ -100,11 +101,19 @@ def plan(job: EditJob) -> Plan:
     Raises :class:`UsageError`, :class:`InputError`, :class:`ModelError` or :class:`ResourceError`.
     """
     from vedit import engines
-    from vedit.video.info import probe
+    from vedit.video.info import probe, working_size
     from vedit.video.timecode import parse_range
+    from vedit.weights import adapter as adapters
 
-    if job.method not in engines.METHODS:
-        raise UsageError(f"--method {job.method}: no such method; there is {', '.join(sorted(engines.METHODS))}")
+    if job.method not in engines.COMMANDS[job.command]:
+        raise UsageError(
+            f"--method {job.method}: no such method; for {job.command} there is "
+            f"{', '.join(sorted(engines.COMMANDS[job.command]))}"
+        )
+    if job.adapter is not None and not engines.takes_adapter(job.method):
+        raise UsageError(
+            f"--adapter {job.adapter}: {job.method} takes no adapter; leave it out or choose another --method"
+        )
     machine.check_device_name(job.device)
     time_range = parse_range(job.start, job.end)
     info = probe(job.input, job.stream, _sequence_rate(job))
@@ -114,6 +123,8 @@ def plan(job: EditJob) -> Plan:
     encoder, encoder_warnings = _encoder(job, info)
     mask = _mask(job, info, encoder)
     bundle = _open_bundle(job)
+    if job.adapter is not None:
+        adapters.check(job.adapter, job.method, bundle)
     settings = _settings(job, bundle)
     window, overlap = _window(job, bundle.preset)
     width, height = working_size(info, job.size, int(bundle.preset.get("multiple", DEFAULT_MULTIPLE)))
@@ -136,23 +147,6 @@ def plan(job: EditJob) -> Plan:
         job, info, time_range, bundle, settings, width, height, window, overlap, device, dtype, threads, encoder,
         edited, windows, cost.memory_mb, cost.seconds, warnings, mask,
     )  # fmt: skip
-
-
-def working_size(info: ClipInfo, size: int, multiple: int) -> tuple[int, int]:
-    """Width and height that the model sees: square pixels, short side ``size``, multiples of ``multiple``."""
-    width: float = info.display_width
-    height: float = info.display_height
-    if info.sar:
-        if info.orientation.transpose:
-            height *= float(info.sar)
-        else:
-            width *= float(info.sar)
-    scale = size / min(width, height)
-
-    def whole(side: float) -> int:
-        return max(multiple, round(side * scale / multiple) * multiple)
-
-    return whole(width), whole(height)
 
 
 def _sequence_rate(job: EditJob) -> Fraction | None:
@@ -240,9 +234,9 @@ def _mask(job: EditJob, info: ClipInfo, encoder: EncoderOptions) -> MaskInfo | N
 
 
 def _open_bundle(job: EditJob) -> Bundle:
-    from vedit import weights
+    from vedit import engines, weights
 
-    return weights.open_bundle(job.model, job.command, verify=True)
+    return weights.open_bundle(job.model, engines.ROLES[job.command], verify=True)
 
 
 def _settings(job: EditJob, bundle: Bundle) -> BaseModel:
@@ -261,7 +255,7 @@ def _settings(job: EditJob, bundle: Bundle) -> BaseModel:
         raise UsageError(one_line(error, "--" if name in _OPTIONS else "-s ")) from error
 
 
-_OPTIONS = {"steps", "guidance", "video_guidance"}
+_OPTIONS = {"steps", "guidance", "video_guidance", "inversion_steps"}
 
 
 def _option(name: str) -> str:

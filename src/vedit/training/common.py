@@ -15,10 +15,15 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from vedit.errors import VeditError
+
+
+def _print(line: str) -> None:
+    print(line, flush=True)
 
 
 def step_rng(seed: int, step: int, stream: int = 0) -> np.random.Generator:
@@ -39,35 +44,45 @@ def warm_cosine(step: int, steps: int, warm: int = 200, floor: float = 0.02) -> 
     return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * min(1.0, share)))
 
 
+def trained(module: nn.Module) -> dict[str, nn.Parameter]:
+    """The parameters of a module that are not frozen, by name: what a checkpoint holds."""
+    return {name: p for name, p in module.named_parameters() if p.requires_grad}
+
+
 class Average:
-    """Exponential moving average of a module's parameters, in fp32, with the usual warm-up of the decay."""
+    """Exponential moving average of a module's trained parameters, in fp32, with the usual warm-up of the decay."""
 
     def __init__(self, module: nn.Module, decay: float = 0.999) -> None:
         self.decay = decay
-        self.values = {name: p.detach().clone().float() for name, p in module.named_parameters()}
+        self.values = {name: p.detach().clone().float() for name, p in trained(module).items()}
 
     @torch.no_grad()
     def update(self, module: nn.Module, step: int) -> None:
         decay = min(self.decay, (1 + step) / (10 + step))
-        parameters = dict(module.named_parameters())
+        parameters = trained(module)
         current = [parameters[name].detach().float() for name in self.values]
         torch._foreach_lerp_(list(self.values.values()), current, 1 - decay)
 
     @torch.no_grad()
     def copy_to(self, module: nn.Module) -> None:
         """Overwrite the module's parameters with the average."""
-        for name, p in module.named_parameters():
-            p.copy_(self.values[name])
+        parameters = dict(module.named_parameters())
+        for name, value in self.values.items():
+            parameters[name].copy_(value)
 
 
 class Run:
     """A training folder: ``log.jsonl``, ``state.safetensors`` (weights, average, optimiser), ``state.json``.
 
     ``identity`` is what must not change between a run and its resumption (recipe, data, batch, learning rate, ...).
+    Frozen parameters are no part of the weights. ``say`` gets the lines of the log.
     """
 
-    def __init__(self, folder: Path, identity: dict[str, Any], resume: bool) -> None:
+    def __init__(
+        self, folder: Path, identity: dict[str, Any], resume: bool, say: Callable[[str], None] = _print
+    ) -> None:
         self.folder = folder
+        self.say = say
         self.identity = json.loads(json.dumps(identity))
         self.started = time.time()
         self.spent = 0.0
@@ -88,23 +103,26 @@ class Run:
                 raise VeditError(
                     f"{folder}: was started with other settings ({', '.join(changed)}); resume with the same ones"
                 )
-            self.first_step, self.spent = int(found["step"]), float(found["seconds"])
+            with safe_open(self._state, "pt") as state:  # a kill may fall between the two files: the weights count
+                at = state.metadata() or found
+            self.first_step, self.spent = int(at["step"]), float(at["seconds"])
 
     @property
     def seconds(self) -> float:
         """Wall time spent, earlier parts of the run included."""
         return self.spent + time.time() - self.started
 
-    def restore(self, module: nn.Module, optimiser: torch.optim.Optimizer, average: Average) -> None:
+    def restore(self, module: nn.Module, optimiser: torch.optim.Optimizer, average: Average | None) -> None:
         """Load weights, average and optimiser state of the last checkpoint, if this run resumes one."""
         if not self.resuming:
             return
         state = load_file(self._state)
-        parameters = dict(module.named_parameters())
+        parameters = trained(module)
         with torch.no_grad():
             for name, p in parameters.items():
                 p.copy_(state[f"model.{name}"])
-        average.values = {name: state[f"average.{name}"] for name in parameters}
+        if average is not None:
+            average.values = {name: state[f"average.{name}"].to(p.device) for name, p in parameters.items()}
         order = [p for group in optimiser.param_groups for p in group["params"]]
         names = {id(p): name for name, p in parameters.items()}
         for p in order:
@@ -112,26 +130,28 @@ class Run:
             if f"first.{name}" in state:
                 optimiser.state[p] = {
                     "step": state[f"step.{name}"],
-                    "exp_avg": state[f"first.{name}"],
-                    "exp_avg_sq": state[f"second.{name}"],
+                    "exp_avg": state[f"first.{name}"].to(p.device),
+                    "exp_avg_sq": state[f"second.{name}"].to(p.device),
                 }
 
-    def save(self, step: int, module: nn.Module, optimiser: torch.optim.Optimizer, average: Average) -> None:
+    def save(self, step: int, module: nn.Module, optimiser: torch.optim.Optimizer, average: Average | None) -> None:
         """Checkpoint after ``step`` steps; written beside and renamed, so a kill leaves the one before."""
         state: dict[str, Tensor] = {}
-        for name, p in module.named_parameters():
+        for name, p in trained(module).items():
             state[f"model.{name}"] = p.detach().contiguous()
-            state[f"average.{name}"] = average.values[name].contiguous()
+            if average is not None:
+                state[f"average.{name}"] = average.values[name].contiguous()
             held = optimiser.state.get(p)
             if held:
                 state[f"step.{name}"] = held["step"].detach().clone().reshape(())
                 state[f"first.{name}"] = held["exp_avg"].contiguous()
                 state[f"second.{name}"] = held["exp_avg_sq"].contiguous()
+        at = {"step": step, "seconds": round(self.seconds, 1)}
         partial = self._state.with_suffix(".partial")
-        save_file(state, partial)
+        save_file(state, partial, metadata={key: str(value) for key, value in at.items()})
         partial.replace(self._state)
         meta = self._meta.with_suffix(".partial")
-        meta.write_text(json.dumps({"identity": self.identity, "step": step, "seconds": round(self.seconds, 1)}))
+        meta.write_text(json.dumps({"identity": self.identity, **at}))
         meta.replace(self._meta)
 
     def log(self, step: int, **values: float) -> None:
@@ -144,7 +164,7 @@ class Run:
                 f"{self.folder}: the loss is not finite at step {step}; the checkpoint before is kept: "
                 "lower the learning rate"
             )
-        print(" ".join(f"{k}={v}" for k, v in line.items()), flush=True)
+        self.say(" ".join(f"{k}={v}" for k, v in line.items()))
 
 
 class Means:

@@ -302,6 +302,23 @@ def pick_stream(container: Any, name: str, stream: int | None = None) -> Any:
     raise InputError(f"{name}: no video stream; give a file with video")
 
 
+def working_size(info: ClipInfo, size: int, multiple: int) -> tuple[int, int]:
+    """Width and height that the model sees: square pixels, short side ``size``, multiples of ``multiple``."""
+    width: float = info.display_width
+    height: float = info.display_height
+    if info.sar:
+        if info.orientation.transpose:
+            height *= float(info.sar)
+        else:
+            width *= float(info.sar)
+    scale = size / min(width, height)
+
+    def whole(side: float) -> int:
+        return max(multiple, round(side * scale / multiple) * multiple)
+
+    return whole(width), whole(height)
+
+
 def probe(path: str | os.PathLike[str], stream: int | None = None, rate: Fraction | None = None) -> ClipInfo:
     """Reads headers and the first frame of the first real video stream, or of ``stream``; ``rate`` is that of images.
 

@@ -4,7 +4,7 @@ Finding and checking need no torch; the ``load_*`` functions import what they ne
 """
 
 from vedit.weights.bundle import Bundle, open_bundle, write_manifest
-from vedit.weights.load import load_clip, load_schedule, load_tokenizer, load_unet, load_vae
+from vedit.weights.load import load_clip, load_schedule, load_tokenizer, load_unet, load_unet2d, load_vae
 from vedit.weights.registry import ModelInfo, describe, list_models
 from vedit.weights.search import installed, locate, model_folders
 
@@ -18,6 +18,7 @@ __all__ = [
     "load_schedule",
     "load_tokenizer",
     "load_unet",
+    "load_unet2d",
     "load_vae",
     "locate",
     "model_folders",

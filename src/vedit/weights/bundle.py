@@ -21,7 +21,8 @@ MANIFEST = "manifest.json"
 SCHEMA = 1
 
 # What each role needs. A diffusers folder names the same components differently.
-COMPONENTS = {"instruct": ("vae", "clip", "tokenizer", "unet", "scheduler")}
+_ALL = ("vae", "clip", "tokenizer", "unet", "scheduler")
+COMPONENTS = {"instruct": _ALL, "text2image": _ALL}
 _IN_DIFFUSERS = {"clip": "text_encoder"}
 
 # What a diffusers pipeline recommends, where its model card says so and its files do not.
@@ -35,6 +36,7 @@ _PRESETS: dict[str, dict[str, Any]] = {
         "size": 512,
         "multiple": 8,
     },
+    "StableDiffusionPipeline": {"frames": 8, "overlap": 0, "size": 512, "multiple": 8},
 }
 _DEFAULT_MAX_FRAMES = 32  # of vedit.nets.video_unet.Temporal
 
@@ -53,13 +55,19 @@ class Bundle:
         """Of the whole model: over the manifest's names and hashes, or over the files of this role if it has none."""
         files = read_manifest(self.path)
         if files is None:
-            folders = sorted(set(self.components.values()))
-            hashes = {
-                file.relative_to(self.path).as_posix(): sha256(file) for folder in folders for file in _files(folder)
-            }
-        else:
-            hashes = {name: entry["sha256"] for name, entry in files.items()}
-        return hashlib.sha256("".join(f"{hashes[name]}  {name}\n" for name in sorted(hashes)).encode()).hexdigest()
+            return self.parts_sha256
+        return _hash_of({name: entry["sha256"] for name, entry in files.items()})
+
+    @cached_property
+    def parts_sha256(self) -> str:
+        """Of the components of this role alone: stays the same when a model gets a new card or another role."""
+        known = read_manifest(self.path) or {}
+        hashes = {}
+        for folder in sorted(set(self.components.values())):
+            for file in _files(folder):
+                name = file.relative_to(self.path).as_posix()
+                hashes[name] = known[name]["sha256"] if name in known else sha256(file)
+        return _hash_of(hashes)
 
 
 def open_bundle(model: str | Path, role: str = "instruct", *, verify: bool = False) -> Bundle:
@@ -102,6 +110,8 @@ def open_bundle(model: str | Path, role: str = "instruct", *, verify: bool = Fal
     for component, folder in entries.items():
         if not folder.exists():
             raise ModelError(f"{folder}: the {component} of {name} is missing; get the model again")
+    if role == "text2image":
+        _check_text2image(entries["unet"], name)
     preset.setdefault("max_frames", _max_frames(entries.get("unet")))
     return Bundle(name, path, entries, preset)
 
@@ -150,6 +160,11 @@ def check_manifest(folder: Path, *, content: bool) -> None:
             raise ModelError(f"{file}: not named by the manifest; remove it, or get the model again")
 
 
+def _hash_of(hashes: dict[str, str]) -> str:
+    """One hash of many files' names and hashes."""
+    return hashlib.sha256("".join(f"{hashes[name]}  {name}\n" for name in sorted(hashes)).encode()).hexdigest()
+
+
 def sha256(file: Path) -> str:
     """Of a file's content, hexadecimal."""
     with file.open("rb") as stream:
@@ -194,6 +209,19 @@ def _max_frames(unet: Path | None) -> int:
     if unet is None or not (unet / "config.json").is_file():
         return _DEFAULT_MAX_FRAMES
     return int(read_json(unet / "config.json").get("temporal", {}).get("max_frames", _DEFAULT_MAX_FRAMES))
+
+
+def _check_text2image(unet: Path, name: str) -> None:
+    """Raise ``ModelError`` for a U-Net that wants to see more than the noisy latents."""
+    config = read_json(unet / "config.json")
+    kind, channels, latent = config.get("_class_name"), config.get("in_channels"), config.get("out_channels")
+    if kind != "UNet2DConditionModel":
+        raise ModelError(f"{unet / 'config.json'}: describes a {kind}; editing by prompt needs a UNet2DConditionModel")
+    if channels != latent:
+        raise ModelError(
+            f"{name}: its U-Net takes {channels} channels for {latent} of the latents, so it is not text-to-image; "
+            "editing by prompt needs one, such as Stable Diffusion 1.x or 2.x"
+        )
 
 
 def name_of(path: Path) -> str:

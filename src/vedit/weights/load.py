@@ -12,6 +12,7 @@ from vedit.weights.bundle import read_json
 
 if TYPE_CHECKING:
     import torch
+    from diffusers import UNet2DConditionModel
     from transformers import CLIPModel, CLIPTextModel, CLIPTokenizer
 
     from vedit.diffusion.schedule import Schedule
@@ -84,6 +85,19 @@ def load_unet(folder: str | Path, dtype: torch.dtype | None = None, in_channels:
         if in_channels is not None and unet.config["in_channels"] < in_channels:
             unet = extend_input(unet, in_channels)
         return inflate(unet).eval()
+
+
+def load_unet2d(folder: str | Path, dtype: torch.dtype | None = None) -> UNet2DConditionModel:
+    """A text-to-image ``UNet2DConditionModel``, in evaluation mode."""
+    import diffusers
+
+    folder = Path(folder)
+    _kind(folder, ("UNet2DConditionModel",))
+    variant = _variant(folder, "diffusion_pytorch_model")
+    with quietly("diffusers"):
+        return _from_pretrained(
+            diffusers.UNet2DConditionModel, folder, torch_dtype=_dtype(dtype), variant=variant
+        ).eval()
 
 
 def load_schedule(folder: str | Path) -> Schedule:

@@ -1,0 +1,143 @@
+"""What several methods need and none of them owns."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from vedit.errors import ModelError
+from vedit.weights.load import load_tensors
+
+if TYPE_CHECKING:
+    from vedit.nets.text import TextEncoder
+    from vedit.weights import Bundle
+
+
+@contextmanager
+def timed(timings: dict[str, float], name: str) -> Iterator[None]:
+    """Add the seconds that the block takes to ``timings[name]``."""
+    began = time.perf_counter()
+    yield
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    timings[name] = timings.get(name, 0.0) + time.perf_counter() - began
+
+
+@dataclass(frozen=True, eq=False)
+class Carry:
+    """What a window leaves to the next: its frames, of which the first has the index ``first``; the method's own."""
+
+    first: int
+    frames: torch.Tensor  # (T, 3, H, W)
+    reconstruction: torch.Tensor  # (T, 3, H, W)
+    kept: Any
+
+    @classmethod
+    def joined(
+        cls,
+        before: Carry | None,
+        first: int,
+        reference: int,
+        frames: torch.Tensor,
+        reconstruction: torch.Tensor,
+        kept: Any,
+    ) -> Carry:
+        """Of a window that begins at ``first``: ``reference`` frames as ``before`` has them, then the new ones.
+
+        Raises ``ValueError`` when it does not have them.
+        """
+        if before is not None and reference:
+            start = first - before.first
+            if start < 0 or start + reference > len(before.frames):
+                raise ValueError(
+                    f"{reference} reference frames from {first} on, but the window before has frames "
+                    f"{before.first} to {before.first + len(before.frames) - 1}"
+                )
+            part = slice(start, start + reference)
+            frames = torch.cat([before.frames[part], frames])
+            reconstruction = torch.cat([before.reconstruction[part], reconstruction])
+        return cls(first, frames, reconstruction, kept)
+
+
+class Texts:
+    """Last hidden states of a few texts: (1, L, D). Kept, since every window asks for the same ones."""
+
+    def __init__(self, encoder: TextEncoder) -> None:
+        self._encoder = encoder
+        self._states: dict[str, torch.Tensor] = {}
+
+    def __call__(self, text: str) -> torch.Tensor:
+        if text not in self._states:
+            if len(self._states) > 8:
+                self._states.clear()
+            self._states[text] = self._encoder([text]).float()
+        return self._states[text]
+
+
+@dataclass(frozen=True, eq=False)
+class Knowledge:
+    """What a model was trained for.
+
+    ``directions``: tensors by name: ``directions`` (N, P), embedded texts that it knows; ``others`` (M, P), which stand
+    for everything else. ``threshold``: see :meth:`warning`. ``known``: in words. ``model``: its name.
+    """
+
+    directions: dict[str, torch.Tensor]
+    threshold: float | None = None
+    known: tuple[str, ...] = ()
+    model: str = "the model"
+
+    @classmethod
+    def of(cls, bundle: Bundle) -> Knowledge:
+        """What the preset of ``bundle`` says. Raises ``ModelError`` for a file that cannot be read."""
+        preset: dict[str, Any] = bundle.preset
+        embeddings = preset.get("known_embeddings")
+        return cls(
+            load_tensors(Path(bundle.path, str(embeddings))) if embeddings else {},
+            preset.get("known_threshold"),
+            tuple(preset.get("knows", ())),
+            bundle.name,
+        )
+
+    def warning(self, text: TextEncoder, what: str, prompt: str) -> str | None:
+        """A warning when ``prompt``, which is called ``what``, is far from all that is known, or too long; else None.
+
+        Far: its cosine to the nearest of the ``directions``, less that to the nearest of the ``others``, is below
+        ``threshold``. A model without these never finds anything far.
+        """
+        directions, others = self.directions.get("directions"), self.directions.get("others")
+        if directions is not None and self.threshold is not None and text.can_embed:
+            embedded = text.embed([prompt])[0].cpu()
+            near = float((directions.float() @ embedded).max())
+            elsewhere = float((others.float() @ embedded).max()) if others is not None and len(others) else 0.0
+            if near - elsewhere < self.threshold:
+                knows = f"; it knows {', '.join(self.known)}" if self.known else ""
+                return (
+                    f"the {what} is far from what {self.model} was trained for{knows}; "
+                    "for other edits choose a larger model: --model FOLDER or a hub id in the local cache"
+                )
+        lost = text.lost(prompt)
+        if lost:
+            return f"the {what} is too long for {self.model}: its last {lost} tokens are not read; shorten it"
+        return None
+
+
+def check_channels(found: tuple[int, int], wanted: tuple[int, int], purpose: str, model: str) -> None:
+    """Raise ``ModelError`` unless a U-Net has the (input, output) channels that ``purpose`` needs."""
+    if found != wanted:
+        raise ModelError(
+            f"{model}: its U-Net takes {found[0]} channels and returns {found[1]}; {purpose} needs {wanted[0]} and "
+            f"{wanted[1]}"
+        )
+
+
+def check_text_width(network: int | Sequence[int], text: int, model: str) -> None:
+    """Raise ``ModelError`` unless a U-Net reads texts of the width that the text encoder gives."""
+    if network != text:
+        raise ModelError(f"{model}: its U-Net reads text of width {network}, its text encoder gives {text}")

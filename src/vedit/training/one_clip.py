@@ -1,0 +1,322 @@
+"""Tuning a text-to-image model to one clip and its prompt: what the recipes of the prompt-editing methods share.
+
+The loss is that of the diffusion model (TCVE, eq. 1): the mean squared error of the predicted noise, or velocity where
+the model predicts that, at a level drawn uniformly. Only what the method adds or tunes is trained, and written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from vedit.diffusion.schedule import Schedule
+from vedit.errors import InputError, UsageError
+from vedit.training.common import Run, sha256, step_rng, torch_rng
+from vedit.weights.adapter import About
+from vedit.weights.adapter import save as save_adapter
+
+if TYPE_CHECKING:
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+
+    from vedit.weights import Bundle
+
+WHOLE_SIZE = 300_000_000  # parameters of a 2D network whose activations are too many to keep
+
+Progress = Callable[[int, int], None]
+
+
+class Tunable(Protocol):
+    """A network that a method makes of a 2D one: see :mod:`vedit.nets.tcve` and :mod:`vedit.nets.tune_a_video`."""
+
+    config: Any
+
+    def trained(self) -> dict[str, nn.Parameter]: ...
+
+    def __call__(self, latents: Tensor, timestep: Tensor, text: Tensor) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Of a training. ``frames`` consecutive ones, ``stride`` apart, are seen in a step; ``rate`` stays what it is.
+
+    A clip of more frames is seen in random stretches. ``clip_norm``: of the gradients.
+    """
+
+    steps: int
+    rate: float
+    frames: int
+    stride: int = 1
+    weight_decay: float = 0.01
+    clip_norm: float = 1.0
+    seed: int = 0
+    save_every: int = 25
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A method: its name, what it makes of a 2D U-Net with which settings, and how the paper trains it."""
+
+    method: str
+    network: Callable[[UNet2DConditionModel, Any], nn.Module]
+    config: type[Any]
+    settings: Settings
+    reference: str
+
+
+def train(
+    recipe: Recipe,
+    *,
+    clip: str,
+    prompt: str,
+    model: str,
+    output: str,
+    seed: int = 0,
+    resume: bool = False,
+    device: str = "cpu",
+    threads: int = 1,
+    size: int | None = None,
+    start: str | None = None,
+    end: str | None = None,
+    choices: Mapping[str, Any] | None = None,
+    log: Callable[[str], None] = print,
+    progress: Progress | None = None,
+    **given: Any,
+) -> Path:
+    """Tune ``model`` to a clip that ``prompt`` describes; returns the adapter's folder ``output``.
+
+    ``choices``: settings of the method's network. ``given``: those of :class:`Settings`, over what the model advises
+    for the method, over the paper's. ``size``: short side of the pictures in pixels, by default an edit's. Raises
+    ``InputError`` for a clip, ``UsageError`` for an option and ``ModelError`` for a model that cannot be used.
+    """
+    from vedit import weights
+    from vedit.jobs import EditJob
+
+    torch.set_num_threads(threads)
+    if not prompt.strip():
+        raise UsageError("--prompt is empty; say what the clip shows")
+    bundle = weights.open_bundle(model, "text2image")
+    advice = bundle.preset.get("adapters", {}).get(recipe.method, {})
+    known = {field.name for field in fields(Settings)}
+    wanted = {name: value for name, value in advice.items() if name in known} | given
+    settings = replace(recipe.settings, **wanted, seed=seed)
+    config = network_config(recipe, choices or {})
+    side = size or int(EditJob.model_fields["size"].default)  # what an edit works at, unless it is told otherwise
+    frames = read_clip(Path(clip), side, int(bundle.preset.get("multiple", 8)), start, end)
+    settings = replace(settings, frames=min(settings.frames, len(range(0, len(frames), settings.stride))))
+    if settings.frames < 2:
+        raise InputError(
+            f"{clip}: has {len(frames)} frame{'s' * (len(frames) != 1)} to train on at a stride of {settings.stride}; "
+            "motion takes two at least"
+        )
+    identity = {"clip": sha256(Path(clip)), "start": start, "end": end, "size": side}
+    tune(
+        recipe, frames, prompt, bundle, Path(output), settings, config,
+        identity=identity, device=device, resume=resume, log=log, progress=progress,
+    )  # fmt: skip
+    return Path(output)
+
+
+def tune(
+    recipe: Recipe,
+    frames: Tensor,
+    prompt: str,
+    bundle: Bundle,
+    output: Path,
+    settings: Settings,
+    config: Any,
+    *,
+    identity: Mapping[str, Any],
+    device: str = "cpu",
+    resume: bool = False,
+    log: Callable[[str], None] = print,
+    progress: Progress | None = None,
+) -> Path:
+    """:func:`train` on frames (T, 3, H, W) in [-1, 1]; ``identity`` is what tells them apart. Returns the adapter.
+
+    ``output`` gets the adapter, ``loss.png``, and ``training`` with the log and the checkpoints to resume from.
+    """
+    from vedit import weights
+    from vedit.nets.text import TextEncoder
+    from vedit.training.plot import loss_curve
+
+    parts = bundle.components
+    run = Run(
+        output / "training",
+        {
+            "recipe": recipe.method, "base": bundle.parts_sha256, "prompt": prompt, "network": asdict(config),
+            **asdict(settings), **identity,
+        },
+        resume, say=log,
+    )  # fmt: skip
+    schedule = weights.load_schedule(parts["scheduler"])
+    latents, text = encode(
+        weights.load_vae(parts["vae"]).to(device),
+        TextEncoder(weights.load_clip(parts["clip"]), weights.load_tokenizer(parts["tokenizer"])).to(device),
+        frames.to(device),
+        prompt,
+    )
+    unet = weights.load_unet2d(parts["unet"])
+    if unet.num_parameters() > WHOLE_SIZE:
+        unet.enable_gradient_checkpointing()
+    torch.manual_seed(settings.seed)  # layers are initialised by torch's own generator
+    network = recipe.network(unet, config).to(device)
+    fit(run, network, schedule, latents, text, settings, device=device, progress=progress)
+    tuned = cast(Tunable, network).trained()
+    made = about(recipe, bundle, prompt, settings, config, run, tuple(latents.shape))
+    file = save_adapter(output, made, tuned)
+    loss_curve(run.folder / "log.jsonl", output / "loss.png", f"{recipe.method}: loss of {settings.steps} steps")
+    return file
+
+
+@torch.no_grad()
+def encode(codec: nn.Module, words: nn.Module, frames: Tensor, prompt: str) -> tuple[Tensor, Tensor]:
+    """Latents of the frames (T, C, h, w) and last hidden state of the prompt (1, L, D), float32."""
+    return cast(Any, codec).encode(frames), words([prompt]).float()
+
+
+def fit(
+    run: Run,
+    network: nn.Module,
+    schedule: Schedule,
+    latents: Tensor,
+    text: Tensor,
+    settings: Settings,
+    *,
+    device: str = "cpu",
+    progress: Progress | None = None,
+) -> None:
+    """The training loop, on latents (T, C, h, w) and text (1, L, D): checkpoints and log go to ``run``.
+
+    A checkpoint holds weights that have given a finite loss and gradient. Where one is not finite the run stops with a
+    ``VeditError``, and the checkpoint before stays.
+    """
+    from vedit.engines.base import choose_dtype
+
+    tuned = cast(Tunable, network)
+    parameters = list(tuned.trained().values())
+    network.train()
+    optimiser = torch.optim.AdamW(parameters, lr=settings.rate, weight_decay=settings.weight_decay)
+    run.restore(network, optimiser, None)
+    half = choose_dtype("auto", device) is torch.bfloat16
+    if progress is not None and run.first_step:
+        progress(run.first_step, settings.steps)
+    for step in range(run.first_step, settings.steps):
+        clean, timestep, noise = draw(latents, schedule, settings, step)
+        noisy = schedule.add_noise(clean, noise, timestep)
+        with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=half):
+            output = tuned(noisy, timestep.to(device), text)
+        loss = (output.float() - schedule.target(clean, noise, timestep)).square().mean()
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(parameters, settings.clip_norm)
+        run.log(step + 1, loss=float(loss.detach()), norm=float(norm))
+        if step % settings.save_every == 0 and step > run.first_step:
+            run.save(step, network, optimiser, None)
+        optimiser.step()
+        if progress is not None:
+            progress(step + 1, settings.steps)
+    if run.first_step < settings.steps:
+        # The last weights have met no loss; their sum is finite only where all of them are.
+        run.log(settings.steps, weights=float(sum(parameter.detach().abs().sum() for parameter in parameters)))
+        run.save(settings.steps, network, optimiser, None)
+    network.eval()
+
+
+def draw(latents: Tensor, schedule: Schedule, settings: Settings, step: int) -> tuple[Tensor, Tensor, Tensor]:
+    """What one step sees: frames (1, F, C, h, w), a timestep (1,) and noise like the frames. Keyed by the step."""
+    rng = step_rng(settings.seed, step, 21)
+    span = (settings.frames - 1) * settings.stride + 1
+    first = int(rng.integers(len(latents) - span + 1))
+    clean = latents[first : first + span : settings.stride][None]
+    generator = torch_rng(settings.seed, step, 22)
+    timestep = torch.randint(0, len(schedule), (1,), generator=generator)
+    return clean, timestep, torch.randn(clean.shape, generator=generator).to(clean)
+
+
+def network_config(recipe: Recipe, choices: Mapping[str, Any]) -> Any:
+    """The settings of a method's network from ``-s key=value``. Raises ``UsageError`` that names the option."""
+    from pydantic import TypeAdapter, ValidationError
+
+    from vedit.jobs import one_line
+
+    known = [field.name for field in fields(recipe.config)]
+    for name in choices:
+        if name not in known:
+            raise UsageError(f"-s {name}: {recipe.method} has no such setting; there is {', '.join(known)}")
+    try:
+        return TypeAdapter(recipe.config).validate_python(dict(choices))
+    except ValidationError as error:
+        raise UsageError(one_line(error, "-s ")) from None
+
+
+def about(
+    recipe: Recipe, bundle: Bundle, prompt: str, settings: Settings, config: Any, run: Run, shape: tuple[int, ...]
+) -> About:
+    """The description and card of a finished training."""
+    from vedit import __version__
+
+    network = asdict(config)
+    steps, losses = _losses(run)
+    tenth = max(1, len(losses) // 10)
+    figures = {
+        "steps": settings.steps,
+        "learning_rate": settings.rate,
+        "frames": settings.frames,
+        "stride": settings.stride,
+        "seed": settings.seed,
+        "latents": list(shape),
+        "loss_first": round(float(losses[:tenth].mean()), 5),
+        "loss_last": round(float(losses[-tenth:].mean()), 5),
+        "vedit": __version__,
+    }
+    rows = "\n".join(f"| {name} | {value} |" for name, value in {**network, **figures}.items())
+    card = (
+        f"# {recipe.method} adapter\n\n"
+        f"Tuned to one clip, described as: {prompt}\n\n"
+        f"Base: {bundle.name} (sha256 of its parts {bundle.parts_sha256}). {recipe.reference}\n\n"
+        f"| setting | value |\n|---|---|\n{rows}\n\n"
+        f"loss_first and loss_last are means over the first and the last {tenth} of {len(steps)} steps. "
+        "It is of use for this clip and this base only.\n"
+    )
+    return About(recipe.method, bundle.name, bundle.parts_sha256, network, prompt, figures, card)
+
+
+def _losses(run: Run) -> tuple[np.ndarray, np.ndarray]:
+    from vedit.training.plot import read_log
+
+    return read_log(run.folder / "log.jsonl")
+
+
+def read_clip(path: Path, size: int, multiple: int, start: str | None = None, end: str | None = None) -> Tensor:
+    """The frames of a clip in the geometry of an edit: (T, 3, H, W) float32 in [-1, 1], short side ``size``.
+
+    Raises ``InputError`` and ``UsageError``.
+    """
+    import cv2
+
+    from vedit.video.info import probe, working_size
+    from vedit.video.reader import Reader
+    from vedit.video.timecode import parse_range
+
+    info = probe(path)
+    wanted = parse_range(start, end)
+    wanted.check(info.rate, info.frames, info.duration)
+    width, height = working_size(info, size, multiple)
+    frames = []
+    for source in Reader(path, info):
+        if wanted.finished(source.index, source.time):
+            break
+        if wanted.contains(source.index, source.time):
+            picture = source.rgb()
+            smaller = picture.shape[0] >= height and picture.shape[1] >= width
+            way = cv2.INTER_AREA if smaller else cv2.INTER_CUBIC
+            frames.append(cv2.resize(picture, (width, height), interpolation=way))
+    if not frames:
+        raise InputError(f"{path}: has no frame to train on; check --start and --end")
+    return torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2).float() / 127.5 - 1

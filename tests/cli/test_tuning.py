@@ -1,0 +1,88 @@
+"""``vedit prompt-edit`` with a method that is tuned to the clip: with an adapter, and without one."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vedit.cache import Cache
+from vedit.cli.app import app
+from vedit.errors import ModelError
+from vedit.training.recipes import tcve, tune_a_video
+from vedit.weights import adapter
+from vedit.world.clipfile import write_clip
+
+
+@pytest.fixture(scope="module")
+def model(tiny_models, tmp_path_factory):
+    return tiny_models.write_diffusers(tmp_path_factory.mktemp("model") / "sd", "StableDiffusionPipeline")
+
+
+@pytest.fixture(scope="module")
+def clip(tiny_models, tmp_path_factory):
+    path = tmp_path_factory.mktemp("clip") / "clip.mp4"
+    frames = tiny_models.clip_frames(4, 32, 48).permute(0, 2, 3, 1).numpy() * 0.5 + 0.5
+    write_clip(path, frames.astype(np.float32), 12)
+    return path
+
+
+@pytest.fixture
+def edit(model, clip, tmp_path, monkeypatch, capfd):
+    """Run the command and give its report; trainings take two steps, and what is kept goes to a folder of the test."""
+    monkeypatch.setenv("VEDIT_CACHE", str(tmp_path / "cache"))
+    for recipe in (tcve, tune_a_video):
+        short = replace(recipe.RECIPE.settings, steps=2, frames=3, rate=1e-2)
+        monkeypatch.setattr(recipe, "RECIPE", replace(recipe.RECIPE, settings=short))
+
+    def run(name, target, *more):
+        arguments = ["prompt-edit", str(clip), "--source", "a ball", "--target", target, "-m", str(model)]
+        arguments += ["-o", str(tmp_path / name), "--size", "32", "--steps", "2", "--device", "cpu", "--dtype", "fp32"]
+        app([*arguments, "--threads", "1", "--json", "--progress", "plain", *more], standalone_mode=False)
+        out, err = capfd.readouterr()
+        return json.loads(out.splitlines()[-1]), err
+
+    return run
+
+
+@pytest.mark.parametrize("method", ["tcve", "tune-a-video"])
+def test_without_an_adapter_one_is_trained_and_kept(edit, tmp_path, monkeypatch, method):
+    first, told = edit("a.mp4", "snow", "--method", method)
+    assert "Training: 2/2 steps" in told
+    assert first["frames"] == 4 and first["inversion_evaluations"] == 2
+    kinds = [entry.kind for entry in Cache(tmp_path / "cache").entries()]
+    assert sorted(kinds) == ["adapters", "trajectories"]
+
+    def never(**_):
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr(tcve, "train", never)
+    monkeypatch.setattr(tune_a_video, "train", never)
+    second, told = edit("b.mp4", "no snow", "--method", method)
+    assert "Training" not in told and second["inversion_evaluations"] == 0
+    assert (tmp_path / "a.mp4").read_bytes() != (tmp_path / "b.mp4").read_bytes()
+
+
+def test_with_the_cache_off_the_edit_works_all_the_same(edit, tmp_path, monkeypatch):
+    monkeypatch.setenv("VEDIT_CACHE_SIZE", "0")
+    assert edit("a.mp4", "snow", "--method", "tcve")[0]["frames"] == 4
+    assert Cache(tmp_path / "cache").entries() == []
+
+
+def test_a_given_adapter_is_used_and_checked_before_any_weight_is_loaded(edit, tmp_path, model, clip):
+    out = tune_a_video.train(
+        clip=str(clip), prompt="a ball", model=str(model), output=str(tmp_path / "tuned"), size=32, log=lambda _: None
+    )
+    report, told = edit("a.mp4", "snow", "--method", "tune-a-video", "--adapter", str(out))
+    assert report["frames"] == 4 and "Training" not in told
+    assert [entry.kind for entry in Cache(tmp_path / "cache").entries()] == ["trajectories"]
+    with pytest.raises(ModelError, match="for tune-a-video, not for tcve"):
+        edit("b.mp4", "snow", "--method", "tcve", "--adapter", str(out))
+    about, tensors = adapter.read_about(out), {}
+    adapter.save(tmp_path / "other", replace(about, base="other", base_sha256="0" * 64), tensors)
+    with pytest.raises(ModelError, match=r"trained on other .*--model"):
+        edit("b.mp4", "snow", "--method", "tune-a-video", "--adapter", str(tmp_path / "other"))
+    assert not Path(tmp_path / "b.mp4").exists()

@@ -1,0 +1,165 @@
+"""The cache: entries whole or absent, the longest unused out, two processes and a kill."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from vedit.cache import ABANDONED, Cache, default_folder, default_limit, digest, digest_of
+from vedit.errors import UsageError
+
+KIND = "trajectories"
+
+
+def tensors(value=0.0, count=250):
+    return {"latents": torch.full((count,), value), "start": torch.tensor(3)}
+
+
+def files(cache):
+    return sorted(path.name for path in cache.folder.rglob("*") if path.is_file())
+
+
+@pytest.fixture
+def cache(tmp_path):
+    return Cache(tmp_path / "cache", 10**6)
+
+
+def test_what_is_put_comes_back(cache):
+    assert cache.get(KIND, "a") is None
+    assert not cache.folder.exists()
+    cache.put(KIND, "a", tensors(0.1), {"prompt": "a ball"})
+    found = cache.get(KIND, "a")
+    assert torch.equal(found["latents"], tensors(0.1)["latents"])
+    assert int(found["start"]) == 3
+    assert cache.get("adapters", "a") is None
+    [entry] = cache.entries()
+    assert (entry.kind, entry.key, entry.about()["prompt"]) == (KIND, "a", "a ball")
+    assert entry.size == entry.path.stat().st_size
+    assert cache.warnings == []
+
+
+def test_keys_depend_on_everything():
+    parts = {"prompt": "a", "steps": 5, "dtype": "fp32"}
+    assert digest(**parts) == digest(**dict(reversed(parts.items())))
+    keys = {digest(**parts | {name: value}) for name, value in [("prompt", "b"), ("steps", 6), ("steps", "5")]}
+    assert len(keys | {digest(**parts)}) == 4
+    one = torch.arange(6.0)
+    others = [one + 1, one.reshape(2, 3), one.double(), one.bfloat16(), -one]
+    assert len({digest_of(tensor) for tensor in [one, *others]}) == 6
+    assert digest_of(one.reshape(2, 3).T) == digest_of(one.reshape(2, 3).T.contiguous())
+    assert digest_of(torch.tensor(0.0)) != digest_of(torch.tensor(-0.0))
+
+
+def test_the_longest_unused_goes_first(tmp_path):
+    cache = Cache(tmp_path, 3 * 1200)
+    for age, key in enumerate("abc"):
+        cache.put(KIND, key, tensors())
+        os.utime(tmp_path / KIND / f"{key}.safetensors", (age, age))
+    assert cache.get(KIND, "a") is not None  # used just now
+    cache.put(KIND, "d", tensors())
+    assert {entry.key for entry in cache.entries()} == {"a", "c", "d"}
+    assert sum(entry.size for entry in cache.entries()) <= cache.limit
+    cache.put(KIND, "huge", tensors(count=10_000))  # more than all of it: nothing has to go for it
+    assert {entry.key for entry in cache.entries()} == {"a", "c", "d"}
+
+
+def test_without_room_nothing_is_kept(tmp_path):
+    cache = Cache(tmp_path / "cache", 0)
+    cache.put(KIND, "a", tensors())
+    assert not cache.folder.exists()
+
+
+@pytest.mark.parametrize("damage", ["cut", "text", "empty"])
+def test_a_damaged_entry_is_told_and_made_again(cache, damage):
+    cache.put(KIND, "a", tensors())
+    path = cache.folder / KIND / "a.safetensors"
+    path.write_bytes({"cut": path.read_bytes()[:-9], "text": b"hello world, hello", "empty": b""}[damage])
+    assert cache.entries()[0].about() in ({}, {"format": "pt"})
+    assert cache.get(KIND, "a") is None
+    assert "damaged" in cache.warnings[0]
+    assert files(cache) == []
+    cache.put(KIND, "a", tensors(2.0))
+    assert cache.get(KIND, "a")["latents"][0] == 2.0
+
+
+def test_a_cache_that_cannot_be_written_is_a_warning(tmp_path):
+    (tmp_path / "file").touch()
+    cache = Cache(tmp_path / "file", 10**6)
+    cache.put(KIND, "a", tensors())
+    assert cache.get(KIND, "a") is None
+    assert "VEDIT_CACHE names another folder" in cache.warnings[0]
+
+
+def test_clear_and_abandoned_files(cache):
+    cache.put(KIND, "a", tensors())
+    cache.put("adapters", "b", tensors())
+    running, abandoned = (cache.folder / KIND / f".{name}.1.tmp" for name in ("new", "old"))
+    for path in (running, abandoned):
+        path.touch()
+    long_ago = time.time() - ABANDONED - 1
+    os.utime(abandoned, (long_ago, long_ago))
+    assert cache.clear()[0] == 2
+    assert files(cache) == [running.name]
+
+
+def test_where_and_how_large(monkeypatch, tmp_path):
+    assert default_folder().name != "vedit"  # the tests' own
+    monkeypatch.delenv("VEDIT_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert default_folder() == tmp_path / "vedit"
+    assert default_limit() == 10**10
+    for text, size in [("500M", 5 * 10**8), ("1.5 GB", 15 * 10**8), ("0", 0), ("7k", 7000)]:
+        monkeypatch.setenv("VEDIT_CACHE_SIZE", text)
+        assert default_limit() == size
+    monkeypatch.setenv("VEDIT_CACHE_SIZE", "lots")
+    with pytest.raises(UsageError, match="VEDIT_CACHE_SIZE is 'lots'"):
+        default_limit()
+
+
+WRITER = """
+import sys, torch
+from pathlib import Path
+from vedit.cache import Cache
+cache = Cache(Path(sys.argv[1]), 20_000)
+print("ready", flush=True)
+for index in range(int(sys.argv[2])):
+    key = str(index % 9)
+    found = cache.get("trajectories", key)
+    assert found is None or (found["latents"] == float(key)).all(), found
+    cache.put("trajectories", key, {"latents": torch.full((1000,), float(key))})
+assert not cache.warnings, cache.warnings
+"""
+
+
+def test_two_processes_at_once(tmp_path, environment):
+    """Room for four entries, nine keys: both write and remove the same ones all the time."""
+    command = [sys.executable, "-c", WRITER, str(tmp_path), "60"]
+    both = [subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    said = [process.communicate(timeout=300)[1] for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    cache = Cache(tmp_path)
+    assert not list(tmp_path.glob("*/.*"))
+    assert 0 < len(cache.entries()) <= 5
+    for entry in cache.entries():
+        assert cache.get(entry.kind, entry.key) is not None
+
+
+def test_a_kill_leaves_whole_entries(tmp_path, environment):
+    command = [sys.executable, "-c", WRITER, str(tmp_path), "1000000"]
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "ready\n"
+    while not list(tmp_path.glob("*/[0-9].safetensors")):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    cache = Cache(tmp_path)
+    assert cache.entries()
+    for entry in cache.entries():
+        found = cache.get(entry.kind, entry.key)
+        assert found is not None
+        assert (found["latents"] == float(entry.key)).all()
+    assert cache.warnings == []

@@ -1,0 +1,238 @@
+"""Tuning to one clip: ``train-adapter tcve`` and ``tune-a-video`` on a tiny text-to-image model."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+from vedit import weights
+from vedit.cli.app import app
+from vedit.diffusion.schedule import Schedule
+from vedit.errors import InputError, UsageError, VeditError
+from vedit.training import one_clip
+from vedit.training.common import Run
+from vedit.training.one_clip import Settings, draw, fit, network_config, read_clip
+from vedit.training.plot import loss_curve, read_log, smoothed
+from vedit.training.recipes import tcve, tune_a_video
+from vedit.weights import adapter
+from vedit.world.clipfile import write_clip
+
+_SPEC = importlib.util.spec_from_file_location("tiny", Path(__file__).parents[1] / "engines" / "tiny.py")
+assert _SPEC is not None and _SPEC.loader is not None
+tiny = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(tiny)
+
+torch.set_num_threads(1)
+PROMPT = "a ball"
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return tiny.write_diffusers(tmp_path_factory.mktemp("model") / "sd", "StableDiffusionPipeline")
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory):
+    path = tmp_path_factory.mktemp("clip") / "clip.mp4"
+    frames = tiny.clip_frames(5, 48, 80).permute(0, 2, 3, 1).numpy() * 0.5 + 0.5
+    write_clip(path, frames.astype(np.float32), 12)
+    return path
+
+
+def tuned(recipe, model, clip, output, **options):
+    options = {"steps": 4, "learning_rate": 1e-2, "frames": 3, "size": 32, "save_every": 2} | options
+    options["rate"] = options.pop("learning_rate")
+    return recipe.train(
+        clip=str(clip), prompt=PROMPT, model=str(model), output=str(output), log=lambda _: None, **options
+    )
+
+
+def test_tcve_leaves_a_whole_adapter(tmp_path, model, clip):
+    seen = []
+    out = tuned(tcve, model, clip, tmp_path / "out", progress=lambda *at: seen.append(at))
+    assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    bundle = weights.open_bundle(model, "text2image")
+    about, tensors = adapter.load(out, "tcve", bundle)
+    assert (about.prompt, about.base, about.base_sha256) == (PROMPT, bundle.name, bundle.parts_sha256)
+    assert about.network["weight"] == 0.1 and about.training["steps"] == 4 and about.training["frames"] == 3
+    assert about.training["latents"] == [5, 4, 4, 7]  # 80 × 48 pixels at a short side of 32
+    assert PROMPT in about.card and "loss_last" in about.card
+    names = set(tcve.RECIPE.network(weights.load_unet2d(bundle.components["unet"]), tcve.TCVEConfig()).trained())
+    assert set(tensors) == names
+    assert all(tensors[name].abs().sum() > 0 for name in names if name.endswith("convolution.weight"))
+    picture = cv2.imread(str(out / "loss.png"))
+    assert picture is not None and picture.shape == (480, 960, 3) and picture.std() > 5
+    log = [json.loads(line) for line in (out / "training" / "log.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in log if "loss" in row] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("recipe", [tcve, tune_a_video])
+def test_a_training_that_is_cut_off_resumes_to_the_same_adapter(recipe, tmp_path, model, clip):
+    whole = tuned(recipe, model, clip, tmp_path / "whole")
+
+    def kill(done, total):
+        if done == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        tuned(recipe, model, clip, tmp_path / "parts", progress=kill)
+    assert not (tmp_path / "parts" / adapter.FILE).exists()
+    with pytest.raises(VeditError, match="--resume"):
+        tuned(recipe, model, clip, tmp_path / "parts")
+    with pytest.raises(VeditError, match=r"other settings .*rate"):
+        tuned(recipe, model, clip, tmp_path / "parts", resume=True, learning_rate=1e-3)
+    seen = []
+    parts = tuned(recipe, model, clip, tmp_path / "parts", resume=True, progress=lambda done, _: seen.append(done))
+    assert seen == [2, 3, 4]
+    first, second = load_file(whole / adapter.FILE), load_file(parts / adapter.FILE)
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_seeds_differ_and_the_same_seed_gives_the_same_adapter(tmp_path, model, clip):
+    made = {}
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        made[name] = load_file(tuned(tcve, model, clip, tmp_path / name, seed=seed, steps=2) / adapter.FILE)
+    assert all(torch.equal(made["a"][key], made["b"][key]) for key in made["a"])
+    assert any(not torch.equal(made["a"][key], made["c"][key]) for key in made["a"])
+
+
+def test_training_lowers_the_loss(tmp_path, model):
+    """On fixed levels and noise, on the clip that it is tuned to."""
+    unet = weights.load_unet2d(model / "unet")
+    torch.manual_seed(0)
+    network = tcve.TCVEUNet(unet)
+    schedule = weights.load_schedule(model / "scheduler")
+    generator = torch.Generator().manual_seed(1)
+    latents = torch.randn(4, tiny.CHANNELS, 4, 4, generator=generator)
+    text = torch.randn(1, tiny.LENGTH, tiny.WIDTH, generator=generator)
+    settings = Settings(steps=60, rate=2e-2, frames=4)
+
+    def loss():
+        total = 0.0
+        with torch.no_grad():
+            for step in range(500, 508):
+                clean, timestep, noise = draw(latents, schedule, settings, step)
+                output = network(schedule.add_noise(clean, noise, timestep), timestep, text)
+                total += float((output - schedule.target(clean, noise, timestep)).square().mean())
+        return total / 8
+
+    before = loss()
+    fit(Run(tmp_path, {}, False, say=lambda _: None), network, schedule, latents, text, settings)
+    assert loss() < 0.95 * before
+
+
+class Breaks(nn.Module):
+    """Answers with what is not a number from its fifth call on."""
+
+    def __init__(self):
+        super().__init__()
+        self.gain = nn.Parameter(torch.ones(()))
+        self.calls = 0
+
+    def trained(self):
+        return {"gain": self.gain}
+
+    def forward(self, latents, timestep, text):
+        self.calls += 1
+        return latents * self.gain * (float("nan") if self.calls >= 5 else 1.0)
+
+
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint_that_gave_one(tmp_path):
+    run = Run(tmp_path, {"a": 1}, False, say=lambda _: None)
+    network = Breaks()
+    settings = Settings(steps=9, rate=0.1, frames=2, save_every=3)
+    with pytest.raises(VeditError, match="not finite at step 5"):
+        fit(run, network, Schedule.scaled_linear(), torch.randn(3, 4, 2, 2), torch.zeros(1, 2, 2), settings)
+    assert Run(tmp_path, {"a": 1}, True).first_step == 3
+    assert load_file(tmp_path / "state.safetensors")["model.gain"].isfinite()
+    assert network.gain.isfinite()
+
+
+def test_a_step_sees_consecutive_frames_of_the_stride_and_the_schedules_target():
+    latents = torch.arange(9.0)[:, None, None, None].expand(9, 2, 2, 2)
+    schedule = Schedule.scaled_linear(prediction="v")
+    settings = Settings(steps=1, rate=1.0, frames=3, stride=2)
+    starts = set()
+    for step in range(40):
+        clean, timestep, noise = draw(latents, schedule, settings, step)
+        first = int(clean[0, 0, 0, 0, 0])
+        starts.add(first)
+        assert clean[0, :, 0, 0, 0].tolist() == [first, first + 2, first + 4]
+        assert noise.shape == clean.shape and timestep.shape == (1,)
+        again = draw(latents, schedule, settings, step)
+        assert torch.equal(again[2], noise) and torch.equal(again[1], timestep)
+    assert starts == {0, 1, 2, 3, 4}
+
+
+def test_the_clip_is_read_as_an_edit_sees_it(clip):
+    frames = read_clip(clip, 32, 8)
+    assert frames.shape == (5, 3, 32, 56) and -1 <= frames.min() < -0.3 and 0.3 < frames.max() <= 1
+    torch.testing.assert_close(read_clip(clip, 32, 8, "1", "3"), frames[1:3])
+
+
+def test_wrong_wishes_are_named(tmp_path, model, clip):
+    with pytest.raises(UsageError, match="--prompt is empty"):
+        tcve.train(clip=str(clip), prompt=" ", model=str(model), output=str(tmp_path / "a"))
+    with pytest.raises(InputError, match="has 1 frame to train on"):
+        tuned(tcve, model, clip, tmp_path / "b", end="1")
+    with pytest.raises(InputError, match="at a stride of 5"):
+        tuned(tcve, model, clip, tmp_path / "b", stride=5)
+    with pytest.raises(UsageError, match="-s depth: tcve has no such setting; there is spatial, places"):
+        network_config(tcve.RECIPE, {"depth": 3})
+    with pytest.raises(UsageError, match="-s places"):
+        network_config(tcve.RECIPE, {"places": "everywhere"})
+    assert network_config(tcve.RECIPE, {"convolution": False, "weight": 1}).weight == 1.0
+    assert not (tmp_path / "a").exists() and not (tmp_path / "b").exists()
+
+
+def test_the_models_advice_is_between_the_papers_and_what_is_given(tmp_path, model, clip, monkeypatch):
+    opened = weights.open_bundle(model, "text2image")
+    advised = replace(opened, preset=opened.preset | {"size": 32, "adapters": {"tcve": {"rate": 0.5, "steps": 7}}})
+    monkeypatch.setattr(weights, "open_bundle", lambda *_: advised)
+    caught = {}
+    monkeypatch.setattr(one_clip, "tune", lambda *args, **_: caught.update(settings=args[5]))
+    common = {"clip": str(clip), "prompt": PROMPT, "model": "m", "output": str(tmp_path)}
+    tcve.train(**common)
+    assert (caught["settings"].rate, caught["settings"].steps, caught["settings"].frames) == (0.5, 7, 5)
+    tcve.train(**common, rate=0.25, frames=2)
+    assert (caught["settings"].rate, caught["settings"].steps, caught["settings"].frames) == (0.25, 7, 2)
+    assert (tcve.RECIPE.settings.steps, tcve.RECIPE.settings.rate) == (100, 3e-5)
+    assert (tune_a_video.RECIPE.settings.steps, tune_a_video.RECIPE.settings.frames) == (500, 24)
+
+
+def test_the_command_trains_and_prints_the_folder(tmp_path, model, clip, capfd):
+    arguments = ["train-adapter", "tune-a-video", str(clip), "--prompt", PROMPT, "-o", str(tmp_path / "out")]
+    arguments += ["-m", str(model), "--steps", "2", "--learning-rate", "0.01", "--size", "32", "--device", "cpu"]
+    app([*arguments, "-s", "attention=frame", "--threads", "1", "--progress", "plain"], standalone_mode=False)
+    out, err = capfd.readouterr()
+    assert out == f"{tmp_path / 'out'}\n"
+    assert "Training: 2/2 steps" in err
+    about = adapter.read_about(tmp_path / "out")
+    assert about.network == {"attention": "frame", "temporal": True} and about.training["steps"] == 2
+
+
+def test_the_curve_is_drawn_from_the_log(tmp_path):
+    log = tmp_path / "log.jsonl"
+    rows = [{"step": s, "loss": 1 / s} for s in (1, 2, 3)] + [{"step": 3, "loss": 9.0}, {"step": 4, "other": 1}]
+    log.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    steps, values = read_log(log)
+    assert steps.tolist() == [1, 2, 3] and values.tolist() == [1.0, 0.5, 9.0]
+    np.testing.assert_allclose(smoothed(np.full(30, 2.0)), 2.0)
+    assert len(smoothed(np.arange(5.0))) == 5
+    loss_curve(log, tmp_path / "a.png")
+    log.write_text("".join(json.dumps({"step": s, "loss": 5.0}) + "\n" for s in range(1, 50)))
+    loss_curve(log, tmp_path / "b.png")
+    assert (cv2.imread(str(tmp_path / "a.png")) != cv2.imread(str(tmp_path / "b.png"))).any()
+    log.write_text('{"step": 1, "loss": NaN}\n')
+    with pytest.raises(InputError, match="no loss"):
+        loss_curve(log, tmp_path / "c.png")
