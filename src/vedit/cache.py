@@ -60,7 +60,7 @@ def digest_of(tensor: torch.Tensor) -> str:
 
     plain = tensor.detach().cpu().contiguous()
     content = hashlib.sha256(f"{tuple(plain.shape)} {plain.dtype} ".encode())
-    content.update(memoryview(plain.reshape(-1).view(torch.uint8).numpy()))
+    content.update(plain.reshape(-1).view(torch.uint8).numpy().data)
     return content.hexdigest()
 
 

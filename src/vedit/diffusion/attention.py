@@ -220,7 +220,7 @@ class Store:
         if self._file is None:
             self._file = tempfile.TemporaryFile(dir=self._folder, prefix="vedit-attention-")  # noqa: SIM115
         self._file.seek(self.on_disk)
-        self._file.write(memoryview(half.numpy()).cast("B"))
+        self._file.write(half.numpy().data.cast("B"))
         self._placed[key] = (self.on_disk, half.shape)
         self.on_disk += size
 
@@ -232,7 +232,7 @@ class Store:
         assert self._file is not None
         half = torch.empty(shape, dtype=torch.float16)
         self._file.seek(offset)
-        self._file.readinto(memoryview(half.numpy()).cast("B"))  # type: ignore[attr-defined]
+        self._file.readinto(half.numpy().data.cast("B"))  # type: ignore[attr-defined]
         return half.to(like)
 
     def clear(self) -> None:
