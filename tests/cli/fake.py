@@ -95,6 +95,7 @@ def install(patch: Any = setattr) -> None:
     SEEN.clear()
     patch(engines, "METHODS", {"instructvid2vid": __name__})
     patch(engines, "settings_of", lambda method: Settings)
+    patch(engines, "takes_adapter", lambda method: False)
     patch(engines, "load", load)
     patch(weights, "open_bundle", open_bundle)
 
