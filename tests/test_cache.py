@@ -151,6 +151,7 @@ def test_two_processes_at_once(tmp_path, environment):
 def test_a_kill_leaves_whole_entries(tmp_path, environment):
     command = [sys.executable, "-c", WRITER, str(tmp_path), "1000000"]
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
     while not list(tmp_path.glob("*/[0-9].safetensors")):
         time.sleep(0.01)

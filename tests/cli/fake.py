@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import deque
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -17,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from vedit.errors import ModelError
 
-SEEN: list[Any] = []  # the windows that were edited
+SEEN: deque[Any] = deque(maxlen=16)  # the last windows that were edited; all of them would grow with the clip
 
 
 class Settings(BaseModel):

@@ -402,7 +402,7 @@ def test_a_dry_run_writes_nothing(vedit, clip, windows):
     assert plan["estimated_memory_mb"] > 0
     assert plan["estimated_seconds"] > 0
     assert files(clip.parent) == {"in.mp4"}
-    assert windows == []
+    assert not windows
 
 
 def test_a_dry_run_for_people(vedit, clip):

@@ -48,7 +48,8 @@ def outside(inside: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     across, down = -(-inside.shape[1] // shape[1]), -(-inside.shape[0] // shape[0])
     rows = np.minimum(np.arange(shape[0] * down), inside.shape[0] - 1)
     columns = np.minimum(np.arange(shape[1] * across), inside.shape[1] - 1)
-    return ~inside[rows][:, columns].reshape(shape[0], down, shape[1], across).all(axis=(1, 3))
+    covered = inside[rows][:, columns].reshape(shape[0], down, shape[1], across)
+    return np.logical_not(covered.all(axis=(1, 3)))
 
 
 @pytest.mark.parametrize("feather", ["0", "5"])

@@ -24,6 +24,7 @@ thirds or more, an edit that blurs or paints over (fog, oil) half of that.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, get_args
 
 import cv2
@@ -217,7 +218,7 @@ def _level(plane: np.ndarray) -> np.ndarray:
     return (np.clip(plane, 0.0, 1.0) * np.float32(_LEVELS - 1) + np.float32(0.5)).astype(np.uint16)
 
 
-def _luma(planes: list[np.ndarray] | tuple[np.ndarray, ...]) -> np.ndarray:
+def _luma(planes: Sequence[np.ndarray]) -> np.ndarray:
     red, green, blue = (plane * np.float32(weight) for plane, weight in zip(planes, _LUMA, strict=True))
     red += green
     red += blue

@@ -111,7 +111,7 @@ def _read_picture(path: str) -> np.ndarray:
     if image is None or image.dtype not in (np.uint8, np.uint16):
         raise InputError(f"--mask {path}: cannot be read as a picture; it is damaged, save it again as PNG")
     if image.dtype == np.uint16:
-        image = (image >> 8).astype(np.uint8)
+        image = np.right_shift(image, 8).astype(np.uint8)
     if image.ndim == 2:
         return image
     if image.shape[2] == 2:
