@@ -61,7 +61,7 @@ def far_threshold(clip: Path, tokenizer: Path, known: Path) -> float:
     """Below which an instruction counts as far from all that nano knows.
 
     Of the cosine to the nearest known direction, less that to the nearest of the others. Chosen on the project's kept
-    phrasings and foreign sentences; a needless warning costs three times a missed one.
+    phrasings and foreign sentences; a needless warning costs four times a missed one.
     """
     import numpy as np
     import torch
@@ -82,7 +82,7 @@ def far_threshold(clip: Path, tokenizer: Path, known: Path) -> float:
             for embedded in (text.embed(asked), text.embed(list(phrasings.NONSENSE_TEST)))
         )
     steps = [round(float(v), 2) for v in np.arange(-0.5, 0.9, 0.01)]
-    return min(steps, key=lambda t: 3 * float((near < t).float().mean()) + float((far >= t).float().mean()))
+    return min(steps, key=lambda t: 4 * float((near < t).float().mean()) + float((far >= t).float().mean()))
 
 
 def assemble(out: Path, vae: Path, clip: Path, tokenizer: Path, unet: Path, trained: dict[str, Path]) -> None:
