@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from fractions import Fraction
 from pathlib import Path
@@ -339,3 +340,16 @@ def test_gif_goes_in(tmp_path: Path) -> None:
     assert default_suffix(info) == ".mp4"
     copy(source, tmp_path / "out.mp4")
     assert len(read_clip(tmp_path / "out.mp4")["times"]) == 4
+
+
+def test_frames_are_let_go_without_the_garbage_collector(tmp_path: Path) -> None:
+    """A frame in a cycle lives on until Python looks for cycles: that takes hundreds of frames, and their memory."""
+    source = make_clip(tmp_path / "in.mp4", 12)
+    gc.collect()
+    gc.disable()
+    try:
+        copy(source, tmp_path / "out.mp4")
+        left = sum(isinstance(each, av.VideoFrame) for each in gc.get_objects())
+    finally:
+        gc.enable()
+    assert left <= 2  # the probe's first frame, and what the loop looked at last

@@ -27,6 +27,9 @@ ACCURATE = (
     | Interpolation.BITEXACT
 )
 
+# Frames of that many pixels are converted in slices, by threads of their own; the samples are the same as without.
+MANY_PIXELS, SLICES = 500_000, 4
+
 # Luma weights (red, blue) by H.273 matrix number, and the number under which swscale knows the same matrix.
 _WEIGHTS = {
     1: (0.2126, 0.0722),
@@ -69,10 +72,13 @@ def opaque(pix_fmt: str) -> str:
     return packed.get(pix_fmt) or (pix_fmt.replace("a", "", 1) if has_alpha(pix_fmt) else pix_fmt)
 
 
-def alpha_of(frame: av.VideoFrame) -> np.ndarray:
-    """Transparency of a frame that has it, (H, W) uint8 or uint16 over its whole range: 0 is clear."""
+def alpha_of(frame: av.VideoFrame, width: int | None = None, height: int | None = None) -> np.ndarray:
+    """Transparency of a frame that has it, (H, W) uint8 or uint16 over its whole range: 0 is clear.
+
+    A frame of another size than ``width`` × ``height`` is scaled to it.
+    """
     deep = bit_depth(frame.format.name) > 8
-    rgba = frame.reformat(format="rgba64le" if deep else "rgba").to_ndarray()
+    rgba = frame.reformat(width, height, "rgba64le" if deep else "rgba").to_ndarray()
     return np.ascontiguousarray(rgba[..., 3])
 
 
@@ -145,6 +151,7 @@ class Converter:
         self.color = color
         self.width = width
         self.height = height
+        self._threads = SLICES if width * height >= MANY_PIXELS else 1
         self._local = threading.local()
 
     def _scale(
@@ -166,7 +173,7 @@ class Converter:
             src_color_range=source_range,
             dst_color_range=target_range,
             interpolation=ACCURATE,
-            threads=1,
+            threads=self._threads,
         )
 
     def to_rgb(self, frame: av.VideoFrame, bits: int = 8) -> np.ndarray:
@@ -213,7 +220,8 @@ class Converter:
         rgb = np.ascontiguousarray(rgb)
         depth = bit_depth(pix_fmt)
         if is_rgb(pix_fmt) or (not self.color.full and depth == 8 and rgb.dtype == np.uint8):
-            packed = av.VideoFrame.from_ndarray(rgb, format="rgb24" if rgb.dtype == np.uint8 else "rgb48le")
+            # Not copied: it is read once, here.
+            packed = av.VideoFrame.from_numpy_buffer(rgb, "rgb24" if rgb.dtype == np.uint8 else "rgb48le")
             return self._scale("yuv", packed, pix_fmt, FULL, FULL if is_rgb(pix_fmt) else LIMITED)
         top = float((1 << depth) - 1)
         unit = float(1 << (depth - 8))
@@ -233,13 +241,25 @@ class Converter:
         wide = _planar(yuv.astype(np.uint8 if depth == 8 else np.uint16), name)
         return self._scale("yuv", wide, pix_fmt, self.color.range, self.color.range)
 
+    def carried(self, frame: av.VideoFrame, source: av.VideoFrame) -> av.VideoFrame:
+        """A frame with the samples of ``frame`` and what ``source`` holds beside its own, as closed captions."""
+        # What is beside the samples goes along with a conversion and nothing else. The first one makes sure that the
+        # samples that are written over are not the decoder's.
+        name = frame.format.name
+        other = self._scale("carried", source, "yuv444p" if name != "yuv444p" else "yuv420p", FULL, FULL)
+        made = self._scale("carrier", other, name, FULL, FULL)
+        for old, new in zip(frame.planes, made.planes, strict=True):
+            _copy_lines(np.frombuffer(memoryview(old), np.uint8).reshape(old.height, -1), new)
+        return made
+
     def to_format(self, frame: av.VideoFrame, pix_fmt: str) -> av.VideoFrame:
         """The same picture in another pixel format without a way through RGB where both are YUV."""
         if frame.format.name == pix_fmt and (frame.width, frame.height) == (self.width, self.height):
             return frame
         if not is_rgb(frame.format.name) and not is_rgb(pix_fmt):
             return self._scale("format", frame, pix_fmt, self.color.range, self.color.range)
-        alpha = alpha_of(frame) if has_alpha(frame.format.name) and has_alpha(pix_fmt) else None
+        keep = has_alpha(frame.format.name) and has_alpha(pix_fmt)
+        alpha = alpha_of(frame, self.width, self.height) if keep else None
         return self.from_rgb(self.to_rgb(frame, 8 if bit_depth(frame.format.name) == 8 else 16), pix_fmt, alpha)
 
 

@@ -49,6 +49,9 @@ _ALPHA = {
     "prores_ks": {"mov", "matroska"},
     "libvpx-vp9": {"webm", "matroska"},
 }
+_ALPHA_FORMATS: dict[str, tuple[str, ...]] = {
+    "libx264": (), "libx265": (), "libsvtav1": (), "libvpx-vp9": ("yuva420p",)
+}  # fmt: skip
 STREAMING = (".mkv", ".webm", ".ts", ".nut")  # containers that can be written to a pipe
 _AVX_512F = 13  # OpenCV's number of the instruction set; its Python module has no name for it
 _X26_PRESETS = (
@@ -123,8 +126,8 @@ def plan_output(path: str | os.PathLike[str], info: ClipInfo, encoder: EncoderOp
         raise UsageError(f"--codec: {encoder.codec!r} is not known; use one of {', '.join(_CODECS)}")
     try:
         formats = [f.name for f in av.codec.Codec(codec, "w").video_formats or ()]
-        # libx265 lists formats with transparency that it then refuses.
-        formats = [name for name in formats if codec in _ALPHA or not has_alpha(name)]
+        # libx265 and libvpx list formats with transparency that they then refuse.
+        formats = [name for name in formats if not has_alpha(name) or name in _ALPHA_FORMATS.get(codec, formats)]
     except ValueError:
         raise UsageError(f"--codec: this build of FFmpeg has no {codec}; use one of {', '.join(_CODECS)}") from None
     if not _holds_codec(muxer, codec):
@@ -141,11 +144,12 @@ def plan_output(path: str | os.PathLike[str], info: ClipInfo, encoder: EncoderOp
     alpha = info.alpha and muxer in _ALPHA.get(codec, ())
     pix_fmt = encoder.pix_fmt or _choose_pix_fmt(formats, info, alpha, warnings)
     alpha = alpha and has_alpha(pix_fmt)
-    if codec in ("libx264", "libx265", "libsvtav1"):
-        pix_fmt = _fit_size(codec, pix_fmt, formats, info, encoder, warnings)
     bake = not info.orientation.identity and not (
         muxer in _ROTATES or (muxer in ("matroska", "webm") and not info.orientation.mirrored)
     )
+    if codec in ("libx264", "libx265", "libsvtav1"):
+        size = (info.display_width, info.display_height) if bake else (info.width, info.height)
+        pix_fmt = _fit_size(codec, pix_fmt, formats, size, encoder, warnings)
     if bake:
         warnings.append(f"{suffix} cannot keep the rotation of {info.rotation} degrees: the picture itself is turned")
     if info.alpha and not alpha:
@@ -278,27 +282,22 @@ def _choose_pix_fmt(formats: list[str], info: ClipInfo, alpha: bool, warnings: l
 
 
 def _fit_size(
-    codec: str, pix_fmt: str, formats: list[str], info: ClipInfo, encoder: EncoderOptions, warnings: list[str]
+    codec: str, pix_fmt: str, formats: list[str], size: tuple[int, int], encoder: EncoderOptions, warnings: list[str]
 ) -> str:
     """4:2:0 and 4:2:2 of these codecs need even sizes; an odd one keeps its size in 4:4:4 instead."""
+    width, height = size
     if is_rgb(pix_fmt) or pix_fmt.startswith("gray"):
         return pix_fmt
     layout = av.VideoFormat(pix_fmt, 64, 64)
-    odd_x = layout.chroma_width() < 64 and info.width % 2
-    odd_y = layout.chroma_height() < 64 and info.height % 2
+    odd_x = layout.chroma_width() < 64 and width % 2
+    odd_y = layout.chroma_height() < 64 and height % 2
     if not odd_x and not odd_y:
         return pix_fmt
     wider = {8: ["yuvj444p"] if pix_fmt.startswith("yuvj") else ["yuv444p"], 10: ["yuv444p10le"], 12: ["yuv444p12le"]}
     for candidate in [*wider.get(bit_depth(pix_fmt), []), "yuv444p"]:
         if candidate in formats:
             if encoder.pix_fmt is not None:
-                raise UsageError(
-                    f"--pix-fmt: {pix_fmt} cannot hold {info.width}x{info.height}; use {candidate} or another codec"
-                )
-            warnings.append(
-                f"{info.width}x{info.height} is odd, which {codec} cannot hold in {pix_fmt}: {candidate} is used"
-            )
+                raise UsageError(f"--pix-fmt: {pix_fmt} cannot hold {width}x{height}; use {candidate} or another codec")
+            warnings.append(f"{width}x{height} is odd, which {codec} cannot hold in {pix_fmt}: {candidate} is used")
             return candidate
-    raise UsageError(
-        f"--codec: {codec} cannot hold the odd size {info.width}x{info.height}; use libx264, libvpx-vp9 or ffv1"
-    )
+    raise UsageError(f"--codec: {codec} cannot hold the odd size {width}x{height}; use libx264, libvpx-vp9 or ffv1")

@@ -8,17 +8,21 @@ import struct
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import av
 import av.codec
 import av.error
 import av.stream
 import numpy as np
+from av.sidedata.sidedata import SideData, SideDataContainer
 
-from vedit.errors import InputError
+from vedit.errors import InputError, UsageError
 from vedit.video import color as _color
 from vedit.video import source as _source
+
+if TYPE_CHECKING:
+    from vedit.video.hwaccel import Accelerator
 
 _PRIMARIES = {1: "bt709", 4: "bt470m", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 8: "film", 9: "bt2020",
               10: "smpte428", 11: "smpte431", 12: "smpte432", 22: "ebu3213"}  # fmt: skip
@@ -32,6 +36,7 @@ _DISPOSITIONS = ("default", "dub", "original", "comment", "lyrics", "karaoke", "
                  "visual_impaired", "clean_effects", "attached_pic", "captions", "descriptions")  # fmt: skip
 # Demuxers that take nearly any bytes for pictures: a text file is not a clip.
 _NOT_VIDEO = {"tty", "bin", "xbin", "adf", "idf", "rawvideo"}
+LONGEST = 16384  # pixels of a side at which a model works
 _PROBE_PACKETS = 400  # without a picture after so many packets of the stream, it has none
 
 
@@ -189,9 +194,9 @@ class ClipInfo:
         """The sound streams."""
         return tuple(s for s in self.streams if s.kind == "audio")
 
-    def open(self) -> Any:
-        """The clip's container, opened once more."""
-        return open_input(self.path, self.rate if self.sequence else None)
+    def open(self, accelerator: Accelerator | None = None) -> Any:
+        """The clip's container, opened once more; ``accelerator`` decodes its video."""
+        return open_input(self.path, self.rate if self.sequence else None, accelerator)
 
     def require_complete(self) -> None:
         """:class:`InputError` if the file ends before what its headers announce."""
@@ -244,14 +249,19 @@ class ClipInfo:
         }  # fmt: skip
 
 
-def open_input(path: str | os.PathLike[str], rate: Fraction | None = None) -> Any:
+def open_input(
+    path: str | os.PathLike[str], rate: Fraction | None = None, accelerator: Accelerator | None = None
+) -> Any:
     """The open container of what ``path`` names (see :mod:`vedit.video.source`); ``rate`` is that of images.
 
     :class:`InputError` says in one line why it cannot be read.
     """
     found = _source.find(path, rate)
+    more = {} if accelerator is None else {"hwaccel": accelerator.settings()}
     try:
-        container = av.open(found.url, format=found.format, options=dict(found.options), metadata_errors="replace")
+        container = av.open(
+            found.url, format=found.format, options=dict(found.options), metadata_errors="replace", **more
+        )
     except PermissionError:
         raise InputError(f"{found.name}: no permission to read it; check the file's mode") from None
     except (av.error.FFmpegError, OSError, ValueError) as error:
@@ -302,8 +312,12 @@ def pick_stream(container: Any, name: str, stream: int | None = None) -> Any:
     raise InputError(f"{name}: no video stream; give a file with video")
 
 
-def working_size(info: ClipInfo, size: int, multiple: int) -> tuple[int, int]:
-    """Width and height that the model sees: square pixels, short side ``size``, multiples of ``multiple``."""
+def working_size(info: ClipInfo, size: int, multiple: int, part: tuple[int, int] | None = None) -> tuple[int, int]:
+    """Width and height that the model sees: square pixels, short side ``size``, multiples of ``multiple``.
+
+    ``part``: width and height of the part of the picture that it sees, at the same scale. Raises :class:`UsageError`
+    for a clip so narrow that the long side would be beyond ``LONGEST``.
+    """
     width: float = info.display_width
     height: float = info.display_height
     if info.sar:
@@ -316,7 +330,15 @@ def working_size(info: ClipInfo, size: int, multiple: int) -> tuple[int, int]:
     def whole(side: float) -> int:
         return max(multiple, round(side * scale / multiple) * multiple)
 
-    return whole(width), whole(height)
+    if part is not None:
+        width, height = width * part[0] / info.display_width, height * part[1] / info.display_height
+    seen = whole(width), whole(height)
+    if max(seen) > LONGEST:
+        raise UsageError(
+            f"--size {size}: {info.path} is too narrow for it, it would be seen at {seen[0]}x{seen[1]}; "
+            "lower --size or crop it"
+        )
+    return seen
 
 
 def probe(path: str | os.PathLike[str], stream: int | None = None, rate: Fraction | None = None) -> ClipInfo:
@@ -455,8 +477,15 @@ def _first_frame(container: Any, video: Any) -> Any:
     return None
 
 
+def side_data(frame: Any) -> list[SideData]:
+    """What a decoded frame carries beside its samples."""
+    # Not frame.side_data: frame and container would then hold each other, and with them the samples, until Python
+    # looks for cycles, which with torch loaded it does after hundreds of frames.
+    return list(SideDataContainer(frame))  # pyright: ignore[reportCallIssue]  (the stub leaves the constructor out)
+
+
 def _display_matrix(frame: Any) -> tuple[int, ...] | None:
-    for data in frame.side_data:
+    for data in side_data(frame):
         if data.type.name == "DISPLAYMATRIX":
             return struct.unpack("=9i", bytes(data)[:36])
     return None
@@ -465,11 +494,11 @@ def _display_matrix(frame: Any) -> tuple[int, ...] | None:
 def _hdr(frame: Any) -> tuple[str, ...]:
     wanted = {"MASTERING_DISPLAY_METADATA", "CONTENT_LIGHT_LEVEL", "DYNAMIC_HDR_PLUS", "DOVI_METADATA",
               "DOVI_RPU_BUFFER", "DYNAMIC_HDR_VIVID"}  # fmt: skip
-    return tuple(sorted({d.type.name.lower() for d in frame.side_data if d.type.name in wanted}))
+    return tuple(sorted({d.type.name.lower() for d in side_data(frame) if d.type.name in wanted}))
 
 
 def _mastering(frame: Any) -> Mastering | None:
-    for data in frame.side_data:
+    for data in side_data(frame):
         if data.type.name == "MASTERING_DISPLAY_METADATA":
             *numbers, has_primaries, has_luminance = struct.unpack("=22i", bytes(data)[:88])
             pairs = list(zip(numbers[::2], numbers[1::2], strict=True))
@@ -481,7 +510,7 @@ def _mastering(frame: Any) -> Mastering | None:
 
 
 def _light(frame: Any) -> tuple[int, int] | None:
-    for data in frame.side_data:
+    for data in side_data(frame):
         if data.type.name == "CONTENT_LIGHT_LEVEL":
             brightest, average = struct.unpack("=2I", bytes(data)[:8])
             return brightest, average

@@ -59,8 +59,10 @@ def check_mask(path: str, info: ClipInfo, feather: str | None = None) -> MaskInf
     width = parse_feather(DEFAULT_FEATHER if feather is None else feather, info)
     if not Path(path).exists():
         raise InputError(f"--mask {path}: no such file; check the path")
+    if not Path(path).is_file():
+        raise InputError(f"--mask {path}: is not an ordinary file; give a picture or a video")
     if _is_picture(path):
-        weights = _RAMP[_read_picture(path)]
+        weights = _RAMP[read_picture(path)]
         _check_size(path, weights.shape[1], weights.shape[0], info)
         if not weights.any():
             raise InputError(f"--mask {path}: is black all over, so nothing would be edited; white is what is edited")
@@ -102,14 +104,14 @@ def _is_picture(path: str) -> bool:
         raise InputError(f"--mask {path}: cannot be read ({error.strerror}); give a picture or a video") from None
 
 
-def _read_picture(path: str) -> np.ndarray:
-    """Grey levels (H, W) uint8; what is transparent is black."""
+def read_picture(path: str, option: str = "--mask") -> np.ndarray:
+    """Grey levels (H, W) uint8; what is transparent is black. Raises :class:`InputError` that names the option."""
     try:
         image = cv2.imread(path, cv2.IMREAD_UNCHANGED)
     except cv2.error:
         image = None
     if image is None or image.dtype not in (np.uint8, np.uint16):
-        raise InputError(f"--mask {path}: cannot be read as a picture; it is damaged, save it again as PNG")
+        raise InputError(f"{option} {path}: cannot be read as a picture; it is damaged, save it again as PNG")
     if image.dtype == np.uint16:
         image = np.right_shift(image, 8).astype(np.uint8)
     if image.ndim == 2:
@@ -148,7 +150,7 @@ class Mask:
         self._next: SourceFrame | None = None
         self._weights: np.ndarray | None = None
         if mask.video is None:
-            self._weights = soft_weights(_read_picture(mask.path), mask.feather)
+            self._weights = soft_weights(read_picture(mask.path), mask.feather)
             return
         # Clocks that differ by less than this name the same moment: containers round times.
         self._slack = 1 / (4 * max(mask.video.rate, info.rate))
@@ -192,6 +194,35 @@ class Mask:
             self.warnings.append(f"--mask {self._mask.path} is black in every frame: nothing was edited")
 
     def __enter__(self) -> Mask:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+class RegionMask:
+    """The weights of regions, the same in every frame, and of a :class:`Mask` beside them where there is one: the
+    smaller of the two."""
+
+    def __init__(self, grey: np.ndarray, feather: float, mask: Mask | None = None) -> None:
+        """``grey``: (H, W) uint8 in displayed orientation, white inside."""
+        self._weights, self._mask = soft_weights(grey, feather), mask
+
+    @property
+    def warnings(self) -> list[str]:
+        """Of the mask."""
+        return [] if self._mask is None else self._mask.warnings
+
+    def at(self, time: Fraction) -> np.ndarray:
+        """See :meth:`Mask.at`."""
+        return self._weights if self._mask is None else np.minimum(self._weights, self._mask.at(time))
+
+    def close(self) -> None:
+        """See :meth:`Mask.close`."""
+        if self._mask is not None:
+            self._mask.close()
+
+    def __enter__(self) -> RegionMask:
         return self
 
     def __exit__(self, *exc: object) -> None:

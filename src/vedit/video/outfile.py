@@ -13,6 +13,12 @@ from typing import Any
 from vedit.errors import UsageError, VeditError
 
 
+def temporary_beside(target: Path, suffix: str) -> Path:
+    """A hidden name of its own in the same folder, short enough wherever the target's own name is."""
+    known = os.fsdecode(os.fsencode(target.name)[:64].decode("utf-8", "ignore").encode())
+    return target.with_name(f".{known}.{secrets.token_hex(4)}{suffix}")
+
+
 class _Checked:
     """What PyAV writes to. The first error is kept in ``error``: FFmpeg reports it late or not at all."""
 
@@ -55,7 +61,7 @@ class OutFile(_Checked):
         self._overwrite = overwrite
         # A symlink keeps pointing: its target is what gets replaced.
         self._target = Path(os.path.realpath(path))
-        self.temporary: Path | None = self._target.with_name(f".{self._target.name}.{secrets.token_hex(4)}.part")
+        self.temporary: Path | None = temporary_beside(self._target, ".part")
         self._done = False
         try:
             flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)

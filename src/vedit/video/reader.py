@@ -17,6 +17,7 @@ import numpy as np
 from vedit.errors import InputError
 from vedit.video.color import Converter
 from vedit.video.deinterlace import Deinterlacer
+from vedit.video.hwaccel import Accelerator
 from vedit.video.info import ClipInfo, decoder_of
 
 
@@ -45,11 +46,13 @@ class Reader:
     Interlaced clips are deinterlaced at the same rate. Missing timestamps are filled in and backward ones moved
     forward, with a warning. With ``strict`` an
     :class:`InputError` is raised for a file that ends before what it announces; without, that is a warning too.
+    An ``accelerator`` decodes in place of the CPU, all or nothing: :class:`ResourceError` if it fails on the way.
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], info: ClipInfo, *, threads: int | None = None, strict: bool = True
-    ) -> None:
+        self, path: str | os.PathLike[str], info: ClipInfo, *, threads: int | None = None, strict: bool = True,
+        accelerator: Accelerator | None = None,
+    ) -> None:  # fmt: skip
         self.path = os.fspath(path)
         self.info = info
         self.warnings: list[str] = []
@@ -59,17 +62,21 @@ class Reader:
         if strict:
             info.require_complete()
         self._converter = Converter(info.color, info.width, info.height)
-        self._container: Any = info.open()
+        self._accelerator = accelerator
+        self._container: Any = info.open(accelerator)
         try:
             self._stream = self._container.streams[info.stream]
             for other in self._container.streams:
                 if other.index != info.stream:
                     other.discard = av.stream.Discard.all
-            self._decoder = decoder_of(self._stream)
-            self._decoder.thread_type = "AUTO"
-            if threads is not None:
-                self._decoder.thread_count = threads
-        except (IndexError, AttributeError, av.error.FFmpegError):
+            if accelerator is not None:
+                self._decoder = accelerator.decoder(self._stream)
+            else:
+                self._decoder = decoder_of(self._stream)
+                self._decoder.thread_type = "AUTO"
+                if threads is not None:
+                    self._decoder.thread_count = threads
+        except (IndexError, AttributeError, ValueError, av.error.FFmpegError):
             self._container.close()
             raise InputError(f"{self.path}: changed since it was looked at; run again") from None
 
@@ -171,7 +178,14 @@ class Reader:
         for frame in self._decode_packets(times):
             if times:
                 frame.pts = times.popleft()
-            yield frame
+            yield self._arranged(frame)
+
+    def _arranged(self, frame: Any) -> Any:
+        """The same samples in the clip's own format, whatever decoded them."""
+        info = self.info
+        if self._accelerator is None or (frame.width, frame.height) != (info.width, info.height):
+            return frame
+        return self._converter.to_format(frame, info.pix_fmt)
 
     def _decode_packets(self, times: deque[int] | None) -> Iterator[Any]:
         packets = self._container.demux(self._stream)
@@ -187,7 +201,9 @@ class Reader:
                 frames = self._decoder.decode(packet)
             except av.error.EOFError:
                 return
-            except av.error.FFmpegError:
+            except av.error.FFmpegError as error:
+                if self._accelerator is not None:
+                    raise self._accelerator.failed(self.path, error) from error
                 self._bad_packets += 1
                 continue
             if times is not None and packet.size and packet.dts is not None:
@@ -195,7 +211,9 @@ class Reader:
             yield from frames
         try:
             yield from self._decoder.decode(None)
-        except av.error.FFmpegError:
+        except av.error.FFmpegError as error:
+            if self._accelerator is not None and not isinstance(error, av.error.EOFError):
+                raise self._accelerator.failed(self.path, error) from error
             return
 
     def close(self) -> None:

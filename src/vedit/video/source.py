@@ -57,7 +57,9 @@ def find(name: str | os.PathLike[str], rate: Fraction | None = None) -> Source:
         return _numbered(name, rate)
     if not path.exists():
         raise InputError(f"{name}: no such file; check the path")
-    if path.is_file() and path.stat().st_size == 0:
+    if not path.is_file():
+        raise InputError(f"{name}: is not an ordinary file, and cannot be read twice; pipe a video into - instead")
+    if path.stat().st_size == 0:
         raise InputError(f"{name}: the file is empty (0 bytes); give a video file")
     # An absolute path cannot be taken for a protocol ("a:b.mp4") or an option.
     return Source(name, str(path.absolute()), (path,))

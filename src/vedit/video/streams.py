@@ -62,6 +62,7 @@ class Copier:
     format: str
     audio: bool
     warnings: list[str]
+    shift: Fraction = Fraction(0)  # seconds by which everything begins later than in the source
     routes: dict[int, _Route] = field(default_factory=dict)
     straightened: set[int] = field(default_factory=set)
     pending: Any = None
@@ -88,8 +89,7 @@ class Copier:
     def _add(self, container: Any, stream: Any) -> _Route | None:
         codec = stream.codec_context.name if stream.codec_context is not None else getattr(stream, "name", None)
         what = f"{stream.type} stream {stream.index} ({codec or 'unknown'})"
-        # Chapter titles and time codes are written anew from the chapters and the tag they stand for.
-        if stream.type == "data" and codec in ("bin_data", "tmcd", "none", None):
+        if stream.type == "data" and self._anew(stream, codec):
             return None
         if _accepts(self.format, stream):
             return self._template(container, stream)
@@ -108,6 +108,13 @@ class Copier:
             return _Route(made, convert=change)
         self.warnings.append(f"{what} is dropped: {self.format} cannot hold it")
         return None
+
+    def _anew(self, stream: Any, codec: str | None) -> bool:
+        """Whether these are the titles of the chapters or a time code: they are written anew from the chapters and the
+        tag that they stand for. Other data without a codec that FFmpeg knows is a camera's."""
+        if codec in ("tmcd", "none", None):
+            return "timecode" in stream.metadata
+        return codec == "bin_data" and bool(self.info.chapters) and stream.index == _titles(self.source)
 
     def _template(self, container: Any, stream: Any) -> _Route:
         made = container.add_stream_from_template(stream, opaque=True)
@@ -128,6 +135,7 @@ class Copier:
                 if self.pending is None:
                     self.packets = None
                     return
+                self._delay(self.pending)
                 self._straighten(self.pending)
             packet = self.pending
             when = packet.dts if packet.dts is not None else packet.pts
@@ -153,6 +161,12 @@ class Copier:
             packet.stream = route.stream
             container.mux(packet)
 
+    def _delay(self, packet: Any) -> None:
+        ticks = round(self.shift / packet.time_base) if self.shift else 0
+        if ticks:
+            packet.pts = None if packet.pts is None else packet.pts + ticks
+            packet.dts = None if packet.dts is None else packet.dts + ticks
+
     def _straighten(self, packet: Any) -> None:
         route = self.routes.get(packet.stream.index)
         if route is not None and route.straighten(packet) and packet.stream.index not in self.straightened:
@@ -164,6 +178,13 @@ class Copier:
         self.packets = None
         self.pending = None
         self.source.close()
+
+
+def _titles(source: Any) -> int | None:
+    """Index of the track with the titles of the chapters: the one that is called text, or else the last one."""
+    tracks = [s for s in source.streams if s.type == "data" and getattr(s, "name", None) == "bin_data"]
+    text = [s for s in tracks if re.search("text|subtitle", s.metadata.get("handler_name", ""), re.IGNORECASE)]
+    return (text or tracks)[-1].index if tracks else None
 
 
 def _describe(made: Any, stream: Any) -> None:

@@ -21,13 +21,14 @@ import numpy as np
 from vedit.errors import VeditError
 from vedit.video.color import LIMITED, Converter, alpha_of, has_alpha, is_rgb, transparent
 from vedit.video.encoding import EncoderOptions, plan_output
-from vedit.video.info import ClipInfo, Orientation
+from vedit.video.info import ClipInfo, Orientation, side_data
 from vedit.video.mask import composite
 from vedit.video.outfile import OutFile, StdOut, write_failure
 from vedit.video.reader import SourceFrame
 from vedit.video.streams import Copier, keep_tag
 
 _OWN_KEYS = {"major_brand", "minor_version", "compatible_brands", "encoder"}  # written by the muxer itself
+_CAPTIONS = {"libx264", "libx265"}  # encoders that write closed captions (ATSC A/53) into the stream
 _ITUNES_KEYS = {
     "title", "artist", "album_artist", "composer", "album", "date",
     "comment", "genre", "copyright", "grouping", "lyrics", "description",
@@ -63,7 +64,11 @@ class Writer:
         self._time_base = 1 / _limited(info.rate) if self.plan.format == "avi" else info.time_base
         self._grid = {"matroska": Fraction(1, 1000), "webm": Fraction(1, 1000), "mpegts": Fraction(1, 90000),
                       "avi": self._time_base}.get(self.plan.format)  # fmt: skip
+        # mp4 hides what is shown before zero: there everything begins later instead.
+        early = -info.start if self.plan.format in ("mp4", "mov") else Fraction(0)
+        self._shift = max(Fraction(0), early)
         self._look_for_alpha = has_alpha(info.pix_fmt) and not info.alpha
+        self._captions_lost = False
         self._durations: dict[int, int] = {}
         self._last_pts: int | None = None
         self._copier: Copier | None = None
@@ -99,14 +104,14 @@ class Writer:
         self._container.flags |= av.container.Flags.bitexact.value
         source = info.open()
         try:
-            self._copier = Copier(source, info, plan.format, self._audio, self.warnings)
+            self._copier = Copier(source, info, plan.format, self._audio, self.warnings, self._shift)
             self._copier.add_streams(self._container, self._add_video)
             metadata = {k: v for k, v in info.metadata.items() if k.lower() not in _OWN_KEYS}
             self._container.metadata.update(metadata)
             chapters = source.chapters()
             if chapters:
                 if plan.format in ("mp4", "mov", "matroska", "webm", "nut"):
-                    self._container.set_chapters(chapters)
+                    self._container.set_chapters([_later(chapter, self._shift) for chapter in chapters])
                 else:
                     self.warnings.append(f"chapters are not kept: {plan.format} cannot hold them")
         except BaseException:
@@ -186,7 +191,9 @@ class Writer:
 
     def _from_rgb(self, coded: np.ndarray, source: SourceFrame) -> Any:
         """RGB in the result's orientation to its format, with the source's transparency where that is kept."""
-        alpha = self._baked.apply(alpha_of(source.frame)) if self.plan.alpha else None
+        alpha = None
+        if self.plan.alpha:
+            alpha = self._baked.apply(alpha_of(source.frame, self.info.width, self.info.height))
         return self._converter.from_rgb(coded, self.plan.pix_fmt, alpha)
 
     def _encode(self, frame: Any, source: SourceFrame) -> None:
@@ -196,14 +203,15 @@ class Writer:
                 f"{self.plan.format} keeps times in units of {float(self._grid):.6g} s: frame times are rounded"
             )
             self._grid = None  # once is enough
-        pts = source.pts
+        pts = source.pts + round(self._shift / info.time_base)
         if self._time_base != info.time_base:
-            pts = round(source.pts * info.time_base / self._time_base)
+            pts = round(pts * info.time_base / self._time_base)
             if self._last_pts is not None:
                 pts = max(pts, self._last_pts + 1)
         if self._last_pts is not None and pts <= self._last_pts:
             raise ValueError(f"frame {source.index}: pts {pts} after {self._last_pts}")
         self._last_pts = pts
+        frame = self._captioned(frame, source)
         frame.pts = pts
         frame.time_base = self._time_base
         frame.pict_type = 0  # the encoder decides, not what the source's encoder once decided
@@ -214,6 +222,16 @@ class Writer:
         self._durations[pts] = max(1, round(source.duration * info.time_base / self._time_base))
         self._guard(lambda: self._mux(self._stream.encode(frame)))
         self.frames += 1
+
+    def _captioned(self, frame: Any, source: SourceFrame) -> Any:
+        """The frame with the closed captions that the source carries inside its pictures."""
+        if self._captions_lost or not _has_captions(source.frame):
+            return frame
+        if self.plan.codec in _CAPTIONS:
+            return frame if _has_captions(frame) else self._converter.carried(frame, source.frame)
+        self._captions_lost = True
+        self.warnings.append(f"closed captions are not kept: {self.plan.codec} has none; libx264 and libx265 keep them")
+        return frame
 
     def _notice_transparency(self, source: SourceFrame) -> None:
         """A GIF or PNG whose first picture is opaque was not planned to be transparent."""
@@ -277,6 +295,15 @@ class Writer:
 
     def __exit__(self, *exc: object) -> None:
         self.abort()
+
+
+def _later(chapter: Any, shift: Fraction) -> Any:
+    ticks = round(shift / (chapter.get("time_base") or Fraction(1, 1000)))
+    return chapter | {"start": chapter["start"] + ticks, "end": chapter["end"] + ticks}
+
+
+def _has_captions(frame: Any) -> bool:
+    return any(data.type.name == "A53_CC" for data in side_data(frame))
 
 
 def _limited(rate: Fraction) -> Fraction:

@@ -1,0 +1,142 @@
+"""Regions of the picture (``--region``): boxes and masks, which track belongs to which, and a drawing of both."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from vedit.errors import InputError, UsageError, VeditError
+from vedit.video.mask import BLACK, read_picture
+from vedit.video.tracks import Extent, Track
+
+_COLOURS = ((255, 80, 60), (70, 200, 90), (80, 140, 255), (250, 200, 50), (220, 90, 240), (60, 220, 220))
+
+
+@dataclass(frozen=True, eq=False)
+class Region:
+    """What is edited: ``grey`` (H, W) uint8 in displayed orientation, white inside; ``name`` as it was given."""
+
+    name: str
+    grey: np.ndarray
+
+    def holds(self, point: np.ndarray) -> bool:
+        """Whether the pixel at ``point`` (x, y) lies inside."""
+        x, y = (round(float(value)) for value in point)
+        return bool(self.grey[y, x] > BLACK)
+
+
+def parse_region(text: str, extent: Extent, option: str = "--region") -> Region:
+    """``"x,y,width,height"`` in pixels, or the name of a picture that is white inside.
+
+    Raises ``UsageError`` for a box and ``InputError`` for a picture that cannot be used.
+    """
+    parts = text.split(",")
+    if len(parts) == 4 and not Path(text).exists():
+        try:
+            return _box([float(part) for part in parts], f"{option} {text}", extent, UsageError)
+        except ValueError:
+            pass
+    if not Path(text).exists():
+        raise UsageError(f"{option} {text}: is neither a box, x,y,width,height, nor a picture that is here")
+    return _picture(text, option, extent)
+
+
+def region_of(entry: Any, file: str, extent: Extent) -> Region:
+    """A region of a tracks file: ``[x, y, width, height]``, or a picture's name beside it. Raises ``InputError``."""
+    if isinstance(entry, str):
+        path = Path(file).parent / entry
+        if not path.exists():
+            raise InputError(f"{file}: the region {entry}: no such picture ({path})")
+        return _picture(str(path), f"{file}: the region", extent)
+    numbers = isinstance(entry, list) and all(
+        isinstance(value, (int, float)) and not isinstance(value, bool) for value in entry
+    )
+    if not numbers or len(entry) != 4:
+        raise InputError(f"{file}: the region {entry!r} is neither [x, y, width, height] nor the name of a picture")
+    return _box([float(value) for value in entry], f"{file}: the region {entry}", extent, InputError)
+
+
+def _box(numbers: list[float], where: str, extent: Extent, error: type[VeditError]) -> Region:
+    if not np.isfinite(numbers).all():
+        raise error(f"{where}: is not four numbers; give x,y,width,height in pixels")
+    x, y, width, height = (round(value) for value in numbers)
+    if width < 1 or height < 1:
+        raise error(f"{where}: is empty, {width}×{height} pixels; give x,y,width,height")
+    if x < 0 or y < 0 or x + width > extent.width or y + height > extent.height:
+        raise error(f"{where}: reaches out of the picture of {extent.width}×{extent.height} pixels")
+    grey = np.zeros((extent.height, extent.width), np.uint8)
+    grey[y : y + height, x : x + width] = 255
+    return Region(where.rpartition(" ")[2], grey)
+
+
+def _picture(path: str, option: str, extent: Extent) -> Region:
+    grey = read_picture(path, option)
+    if grey.shape != (extent.height, extent.width):
+        raise InputError(
+            f"{option} {path}: is {grey.shape[1]}×{grey.shape[0]}, but the clip is shown at "
+            f"{extent.width}×{extent.height}; scale it to that size"
+        )
+    if not (grey > BLACK).any():
+        raise InputError(f"{option} {path}: is black all over, so nothing would be edited; white is what is edited")
+    return Region(path, grey)
+
+
+def union(regions: Sequence[Region]) -> np.ndarray:
+    """(H, W) uint8: white where any of them is."""
+    return np.maximum.reduce([region.grey for region in regions])
+
+
+def owner(track: Track, regions: Sequence[Region], error: type[VeditError] = UsageError) -> int:
+    """Which region a track belongs to: the first that holds its first point. Raises ``error`` if none does, or if the
+    track leads out of all regions."""
+    found = next((number for number, region in enumerate(regions) if region.holds(track.points[0])), None)
+    names = ", ".join(region.name for region in regions)
+    if found is None:
+        x, y = track.points[0]
+        raise error(f"{track.name}: its first point {x:g},{y:g} is in no region ({names}); begin it inside")
+    for x, y in track.points:
+        if not any(region.holds(np.array([x, y])) for region in regions):
+            raise error(
+                f"{track.name}: leads to {x:g},{y:g}, which is in no region ({names}), and nothing moves outside; "
+                "make the region larger"
+            )
+    return found
+
+
+def bounds(grey: np.ndarray) -> tuple[int, int, int, int]:
+    """x, y, width and height of what is not black."""
+    x, y, width, height = cv2.boundingRect((grey > BLACK).astype(np.uint8))
+    return int(x), int(y), int(width), int(height)
+
+
+def draw(rgb: np.ndarray, regions: Sequence[Region], tracks: Sequence[Track], marks: int = 5) -> np.ndarray:
+    """A frame (H, W, 3) uint8 with the regions' outlines and the tracks, with dots and times along them."""
+    picture = rgb.copy()
+    outside = union(regions) <= BLACK if regions else np.zeros(rgb.shape[:2], bool)
+    picture[outside] = (picture[outside].astype(np.uint16) * 5 // 8).astype(np.uint8)
+    unit = max(1, round(min(rgb.shape[:2]) / 300))
+    for number, region in enumerate(regions):
+        inside = (region.grey > BLACK).astype(np.uint8)
+        outlines, _ = cv2.findContours(inside, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+        cv2.drawContours(picture, outlines, -1, _COLOURS[number % len(_COLOURS)], unit, cv2.LINE_AA)
+    for number, track in enumerate(tracks):
+        colour = _COLOURS[number % len(_COLOURS)] if not regions else _COLOURS[owner(track, regions) % len(_COLOURS)]
+        line = np.round(track.points * 16).astype(np.int32)[:, None]
+        cv2.polylines(picture, [line], False, (0, 0, 0), 3 * unit, cv2.LINE_AA, 4)
+        cv2.polylines(picture, [line], False, colour, unit, cv2.LINE_AA, 4)
+        for knot in np.linspace(track.knots[0], track.knots[-1], marks):
+            x, y = np.round(track.held(int(knot), float(knot)) if track.frames else track.held(0, float(knot))).astype(
+                int
+            )
+            cv2.circle(picture, (int(x), int(y)), 2 * unit, (0, 0, 0), -1, cv2.LINE_AA)
+            cv2.circle(picture, (int(x), int(y)), 2 * unit - 1, colour, -1, cv2.LINE_AA)
+            text = f"{knot:.0f}" if track.frames else f"{knot:.2f}s"
+            place = (min(int(x) + 3 * unit, rgb.shape[1] - 8 * unit * len(text)), max(int(y) - 3 * unit, 10 * unit))
+            for tone, width in (((0, 0, 0), 3 * unit), ((255, 255, 255), unit)):
+                cv2.putText(picture, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.35 * unit, tone, width, cv2.LINE_AA)
+    return picture

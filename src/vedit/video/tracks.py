@@ -1,0 +1,249 @@
+"""Tracks: where points of a picture should be, as people write them (numpy only).
+
+On the command line a track is ``"x,y x,y ..."``, each point with a time if wanted: ``10,20@48`` is frame 48,
+``10,20@1.5s`` seconds. Files are JSON, ``{"tracks": [{"points": [[x, y], …], "times": […]}]}``, CSV with the header
+``track,time,x,y``, or SVG, whose paths are tracks (:mod:`vedit.video.svg`). x and y are pixels of the displayed
+picture. In files a time is a number of seconds from the first frame, or text as for ``--start``: ``"48"`` is a frame,
+``"1.5s"`` seconds. Without times the points spread evenly over the frames asked for. Between two times a point moves in
+a straight line.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vedit.errors import InputError, UsageError
+from vedit.video.timecode import parse_time
+
+_POINT = re.compile(r"([^,@]+),([^,@]+)(?:@(.+))?")
+
+
+@dataclass(frozen=True, eq=False)
+class Track:
+    """Where a point should be: ``points`` (K, 2) float64 at ``knots`` (K,), frames if ``frames`` else seconds."""
+
+    name: str
+    knots: np.ndarray
+    points: np.ndarray
+    frames: bool
+
+    def at(self, index: int, time: Fraction | float) -> np.ndarray | None:
+        """(2,): where the point should be at frame ``index``, shown at ``time`` seconds; None before and after the
+        track."""
+        now = float(index) if self.frames else float(time)
+        slack = 1e-6
+        if not self.knots[0] - slack <= now <= self.knots[-1] + slack:
+            return None
+        return self.held(index, time)
+
+    def held(self, index: int, time: Fraction | float) -> np.ndarray:
+        """The same, but before the track its first point and after it its last one."""
+        now = float(index) if self.frames else float(time)
+        return np.array([np.interp(now, self.knots, self.points[:, axis]) for axis in (0, 1)])
+
+    @property
+    def length(self) -> float:
+        """Of the way, in pixels."""
+        return float(np.linalg.norm(np.diff(self.points, axis=0), axis=1).sum())
+
+
+@dataclass(frozen=True)
+class Extent:
+    """What tracks are for: a picture of ``width``×``height`` displayed pixels, and ``frames`` frames from the absolute
+    index ``first`` on, over which tracks without times spread."""
+
+    width: int
+    height: int
+    frames: int
+    first: int = 0
+
+
+def parse_track(text: str, extent: Extent, option: str = "--track") -> Track:
+    """``"10,20 30,40"`` or ``"10,20@0 30,40@1.5s"`` as a track. Raises ``UsageError`` that names the option."""
+    where = f"{option} {text!r}"
+    points: list[Any] = []
+    times: list[Any] = []
+    for word in text.split():
+        x, y, time = _point(word, where)
+        points.append([x, y])
+        times.append(time)
+    given = [time for time in times if time is not None]
+    if given and len(given) < len(times):
+        raise UsageError(f"{where}: {len(given)} of its {len(times)} points have times; give all of them one, or none")
+    try:
+        return _track(where, points, given or None, extent)
+    except InputError as error:
+        raise UsageError(str(error)) from None
+
+
+def parse_point(text: str, extent: Extent, option: str = "--follow") -> np.ndarray:
+    """(2,): one point of the picture, ``"x,y"``. Raises ``UsageError``."""
+    where = f"{option} {text!r}"
+    x, y, time = _point(text.strip(), where)
+    if time is not None:
+        raise UsageError(f"{where}: takes a point of the first edited frame, without a time; give x,y")
+    if not _within(x, y, extent):
+        raise UsageError(_outside(where, x, y, extent))
+    return np.array([x, y])
+
+
+def read_tracks(path: str | Path, width: int, height: int, frames: int) -> list[Track]:
+    """The tracks of a file, for a clip of that displayed size and number of frames.
+
+    Raises ``InputError`` that names the track or line, for what cannot be read or lies outside of the picture.
+    """
+    tracks, _ = read_motion(path, Extent(width, height, frames))
+    if not tracks:
+        raise InputError(f"{path}: holds no track; give at least one")
+    return tracks
+
+
+def read_motion(path: str | Path, extent: Extent) -> tuple[list[Track], list[Any]]:
+    """The tracks of a file, and the ``regions`` of a JSON one as they stand there. Raises ``InputError``."""
+    from vedit.video.svg import paths
+
+    name = str(path)
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise InputError(f"{name}: no such file; check the path") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{name}: cannot be read ({error}); tracks are JSON, CSV or SVG text") from None
+    regions: list[Any] = []
+    kind = Path(path).suffix.lower()
+    if kind == ".csv":
+        found = _from_csv(name, text)
+    elif kind == ".svg":
+        found = [(key, list(points), None) for key, points in paths(name, text, extent.width, extent.height)]
+    else:
+        found, regions = _from_json(name, text)
+    tracks = [_track(f"{name}{key}", points, times, extent) for key, points, times in found]
+    return tracks, regions
+
+
+_Raw = tuple[str, list[Any], list[Any] | None]  # what to call it, points, times
+
+
+def _from_json(name: str, text: str) -> tuple[list[_Raw], list[Any]]:
+    shape = 'tracks are {"tracks": [{"points": [[x, y], ...]}]}'
+    try:
+        content = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InputError(f"{name}:{error.lineno}: not JSON ({error.msg}, column {error.colno}); {shape}") from None
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{name}: not JSON ({error}); {shape}") from None
+    tracks = content.get("tracks") if isinstance(content, dict) else None
+    if not isinstance(tracks, list) or not all(isinstance(track, dict) for track in tracks):
+        raise InputError(f'{name}: has no list of tracks; it should be {{"tracks": [{{"points": [[x, y], ...]}}]}}')
+    regions = content.get("regions", [])
+    if not isinstance(regions, list):
+        raise InputError(f"{name}: its regions are no list; each is [x, y, width, height] or the name of a mask")
+    found: list[_Raw] = []
+    for number, track in enumerate(tracks):
+        points, times = track.get("points"), track.get("times")
+        if not isinstance(points, list) or not (times is None or isinstance(times, list)):
+            raise InputError(f"{name}: track {number} needs points, a list of [x, y], and times, if any, as a list")
+        found.append((f": track {number}", points, times))
+    return found, regions
+
+
+def _from_csv(name: str, text: str) -> list[_Raw]:
+    rows = csv.reader(text.splitlines())
+    header = [cell.strip() for cell in next(rows, [])]
+    if header != ["track", "time", "x", "y"]:
+        raise InputError(f"{name}:1: the header is {','.join(header)!r}; it should be track,time,x,y")
+    found: dict[str, tuple[list[Any], list[Any]]] = {}
+    for number, row in enumerate(rows, 2):
+        if not row:
+            continue
+        if len(row) != 4:
+            raise InputError(f"{name}:{number}: has {len(row)} fields; there should be four, track,time,x,y")
+        points, times = found.setdefault(row[0].strip(), ([], []))
+        try:
+            points.append([float(row[2]), float(row[3])])
+        except ValueError:
+            raise InputError(
+                f"{name}:{number}: x and y are {row[2]!r} and {row[3]!r}; they should be numbers"
+            ) from None
+        try:
+            times.append(float(row[1]))
+        except ValueError:
+            times.append(row[1].strip())
+            _time(f"{name}:{number}", times[-1])
+    return [(f": track {key}", points, times) for key, (points, times) in found.items()]
+
+
+def _point(word: str, where: str) -> tuple[float, float, str | None]:
+    """x, y and the time, if any, of one word."""
+    match = _POINT.fullmatch(word)
+    try:
+        if match is None:
+            raise ValueError
+        return float(match[1]), float(match[2]), match[3]
+    except ValueError:
+        raise UsageError(f"{where}: {word!r} is no point; write x,y or x,y@TIME, in pixels of the picture") from None
+
+
+def _track(where: str, points: list[Any], times: list[Any] | None, extent: Extent) -> Track:
+    try:
+        places = np.array(points, np.float64).reshape(len(points), 2)
+    except (ValueError, TypeError):
+        raise InputError(f"{where}: its points are not all [x, y] of two numbers") from None
+    if len(places) < 2:
+        count = f"{len(places)} point{'s' * (len(places) != 1)}"
+        raise InputError(f"{where}: has {count}; a track needs two at least")
+    for x, y in places:
+        if not _within(x, y, extent):
+            raise InputError(_outside(where, x, y, extent))
+    if times is None:
+        last = extent.first + extent.frames - 1
+        return Track(where, np.linspace(extent.first, last, len(places)), places, True)
+    if len(times) != len(places):
+        raise InputError(f"{where}: has {len(places)} points and {len(times)} times; give one for each")
+    read = [_time(where, time) for time in times]
+    if len({kind for kind, _ in read}) > 1:
+        raise InputError(f"{where}: mixes frames and seconds; give all times in one of them")
+    knots = np.array([value for _, value in read])
+    if not (np.diff(knots) > 0).all():  # also for NaN
+        raise InputError(f"{where}: its times do not increase")
+    return Track(where, knots, places, read[0][0])
+
+
+def _within(x: float, y: float, extent: Extent) -> bool:
+    return 0 <= x <= extent.width - 1 and 0 <= y <= extent.height - 1  # False for NaN too
+
+
+def _outside(where: str, x: float, y: float, extent: Extent) -> str:
+    return f"{where}: the point {x:g},{y:g} is not in the picture of {extent.width}×{extent.height} pixels"
+
+
+def _time(where: str, time: Any) -> tuple[bool, float]:
+    """Whether it is a frame, and its number or seconds."""
+    if isinstance(time, (int, float)) and not isinstance(time, bool):
+        if not math.isfinite(time) or time < 0:
+            raise InputError(f"{where}: {time} is not a time; give seconds from the first frame on")
+        return False, float(time)
+    try:
+        point = parse_time(str(time), where)
+    except UsageError as error:
+        raise InputError(str(error)) from None
+    if point.frame is not None:
+        return True, float(point.frame)
+    return False, float(point.seconds or 0)
+
+
+def sampled(tracks: list[Track], extent: Extent, seconds: Callable[[int], float]) -> np.ndarray:
+    """(frames, N, 2) float64: where the tracks are at every frame of ``extent``; ``seconds``: when a frame is shown."""
+    indices = range(extent.first, extent.first + extent.frames)
+    held = [[track.held(i, seconds(i)) for track in tracks] for i in indices]
+    return np.array(held, np.float64).reshape(len(indices), len(tracks), 2)

@@ -1,0 +1,224 @@
+"""Tracks as people write them, drawings, regions, and following a point."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import cv2
+import numpy as np
+import pytest
+
+from vedit.errors import InputError, UsageError
+from vedit.video.follow import follow_through, tracks_of
+from vedit.video.regions import bounds, draw, owner, parse_region, region_of, union
+from vedit.video.svg import paths
+from vedit.video.tracks import Extent, parse_point, parse_track, read_motion, sampled
+
+from .synth import moving_frames
+
+EXTENT = Extent(200, 160, 11, first=10)
+
+
+def place(track, index, time=0.0):
+    at = track.at(index, time)
+    assert at is not None
+    return at.tolist()
+
+
+def test_a_track_without_times_spans_the_edited_range():
+    track = parse_track("10,20 30,20 50,60", EXTENT)
+    assert track.knots.tolist() == [10, 15, 20]
+    assert place(track, 15) == [30, 20]
+    assert place(track, 17) == pytest.approx([38, 36])
+    assert track.at(9, 0) is None
+    assert track.held(9, 0).tolist() == [10, 20]
+    assert track.held(99, 0).tolist() == [50, 60]
+    assert track.length == pytest.approx(20 + np.hypot(20, 40))
+
+
+def test_times_are_frames_or_seconds():
+    assert place(parse_track("1,2@12 3,4@14", EXTENT), 13) == [2, 3]
+    assert place(parse_track("1,2@0.5s 3,4@1.5s", EXTENT), 0, 1.0) == [2, 3]
+
+
+def test_x_is_not_y():
+    assert parse_track("150,20 160,21", EXTENT).points.tolist() == [[150, 20], [160, 21]]
+    with pytest.raises(UsageError):
+        parse_track("20,165 21,166", EXTENT)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("10,20", "has 1 point; a track needs two"),
+        ("", "has 0 points"),
+        ("10,20 200,20", "200,20 is not in the picture of 200×160"),
+        ("10,20 nan,20", "nan,20 is not in the picture"),
+        ("10,20 30", "'30' is no point"),
+        ("10,20@5 30,20", "1 of its 2 points have times"),
+        ("10,20@5 30,20@1.5s", "mixes frames and seconds"),
+        ("10,20@5 30,20@5", "do not increase"),
+        ("10,20@x 30,20@5", "is not a time"),
+    ],
+)
+def test_tracks_that_cannot_be_used(text, said):
+    with pytest.raises(UsageError, match=f"--track .*{re.escape(said)}"):
+        parse_track(text, EXTENT)
+
+
+def test_files_with_tracks_and_regions(tmp_path):
+    file = tmp_path / "t.json"
+    file.write_text(json.dumps({"tracks": [{"points": [[1, 2], [3, 4]]}], "regions": [[0, 0, 20, 10]]}))
+    tracks, regions = read_motion(file, EXTENT)
+    assert tracks[0].knots.tolist() == [10, 20]
+    assert bounds(region_of(regions[0], str(file), EXTENT).grey) == (0, 0, 20, 10)
+    places = sampled(tracks, EXTENT, lambda index: index / 25)
+    assert places.shape == (11, 1, 2)
+    assert places[5, 0].tolist() == [2, 3]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("t.json", '{"tracks": [\n{"points": [[1, 2], [3 4]]}]}', "t.json:2: not JSON"),
+        ("t.json", '{"tracks": [], "regions": 3}', "regions are no list"),
+        ("t.csv", "track,time,x,y\na,0,1,2\na,1,x,2\n", "t.csv:3: x and y are"),
+        ("t.csv", "track,time,x,y\na,zero,1,2\n", "t.csv:2: 'zero' is not a time"),
+        ("t.svg", "<svg>\n<path d='M 1,2 L 3,4'>\n</svg>", "t.svg:3: not SVG (mismatched tag)"),
+        ("t.svg", "<svg>\n<path d='M 1,2 K 3,4'/></svg>", "t.svg:2: the path cannot be read at 'K'"),
+        ("t.svg", "<svg>\n\n<path d='L 1,2 3,4'/></svg>", "t.svg:3: the path begins with L"),
+        ("t.svg", "<svg><path d='M 1,2 3,4 C 1,2,3'/></svg>", "C of the path has 3 numbers"),
+        ("t.svg", "<svg>\n<path d='M 5,5 L 900,5'/></svg>", "t.svg:2: the path: the point"),
+        ("t.svg", "<svg>\n<path d='M 5,5'/></svg>", "t.svg:2: the path: has 1 point"),
+        ("t.svg", "<svg><path transform='skewX(3)' d='M 5,5 9,9'/></svg>", "the transform skewX"),
+        ("t.svg", "<svg viewBox='0 0 100 100'><path d='M 5,5 9,9'/></svg>", "not the shape of the picture"),
+        ("t.svg", "<html/>", "begins with <html>"),
+        ("t.svg", "<svg><rect/></svg>", "holds no path"),
+    ],
+)
+def test_malformed_files_are_named_with_the_line(tmp_path, name, text, said):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(InputError, match=re.escape(said)):
+        read_motion(tmp_path / name, EXTENT)
+
+
+def drawn(content: str, view: str = "") -> np.ndarray:
+    (_, points), *_ = paths("t.svg", f"<svg {view}>{content}</svg>", 200, 160)
+    return points
+
+
+def test_svg_paths_become_points_at_even_distances():
+    points = drawn("<path d='m 10 20 h 30 v10 H 100 l 0,-10'/>")
+    assert points[0].tolist() == [10, 20]
+    assert points[-1].tolist() == [100, 20]
+    corners = drawn("<path d='M10 20L40 20'/>")
+    steps = np.linalg.norm(np.diff(corners, axis=0), axis=1)
+    assert steps == pytest.approx(np.full(63, 30 / 63))
+
+
+def test_svg_curves_follow_their_definition():
+    t = np.linspace(0, 1, 2001)[:, None]
+    knots = np.array([[10, 10], [60, 100], [120, -5], [180, 90]], float)
+    curve = (1 - t) ** 3 * knots[0] + 3 * t * (1 - t) ** 2 * knots[1] + 3 * t**2 * (1 - t) * knots[2] + t**3 * knots[3]
+    for point in drawn("<path d='M10,10 C 60,100 120,-5 180,90'/>"):
+        assert np.linalg.norm(curve - point, axis=1).min() < 0.6
+    smooth = drawn("<path d='M 0 50 Q 25 0 50 50 T 100 50'/>")
+    assert smooth[-1].tolist() == [100, 50]
+    assert smooth[:, 1].min() == pytest.approx(25, abs=0.5)
+    assert smooth[:, 1].max() == pytest.approx(75, abs=0.5)
+
+
+@pytest.mark.parametrize(("flags", "lowest"), [("0 0", 80.0), ("0 1", 20.0), ("1 1", 20.0)])
+def test_svg_arcs(flags, lowest):
+    """A half circle of radius 30 from (50, 50) to (110, 50): the sweep flag says above or below."""
+    points = drawn(f"<path d='M 50 50 A 30 30 0 {flags} 110 50'/>")
+    distance = np.linalg.norm(points - [80, 50], axis=1)
+    assert distance == pytest.approx(np.full(64, 30), abs=0.2)
+    extreme = points[:, 1].max() if lowest > 50 else points[:, 1].min()
+    assert extreme == pytest.approx(lowest, abs=0.3)
+
+
+def test_svg_transforms_and_view_boxes():
+    line = "<line x1='0' y1='0' x2='10' y2='0'/>"
+    moved = drawn(f"<g transform='translate(5 6)'><g transform='rotate(90) scale(2)'>{line}</g></g>")
+    assert moved[-1].tolist() == pytest.approx([5, 26])
+    assert drawn(line, "viewBox='-10 0 400 320'")[-1].tolist() == pytest.approx([10, 0])
+    assert drawn("<defs><path d='M0 0 1 1'/></defs><polyline points='1,2 3,4'/>")[-1].tolist() == [3, 4]
+
+
+def test_regions(tmp_path):
+    box = parse_region("10,20,30,40", EXTENT)
+    assert bounds(box.grey) == (10, 20, 30, 40)
+    assert box.holds(np.array([10, 20]))
+    assert box.holds(np.array([39, 59]))
+    assert not box.holds(np.array([40, 59]))
+    grey = np.zeros((160, 200), np.uint8)
+    cv2.circle(grey, (150, 100), 20, 255, -1)
+    cv2.imwrite(str(tmp_path / "m.png"), grey)
+    circle = parse_region(str(tmp_path / "m.png"), EXTENT)
+    assert circle.holds(np.array([150, 119]))
+    assert not circle.holds(np.array([166, 116]))
+    assert (union([box, circle]) > 0).sum() == 1200 + (grey > 0).sum()
+    inside = parse_track("150,100 160,100", EXTENT)
+    assert owner(inside, [box, circle]) == 1
+    for text, said in (("60,60 150,100", "is in no region"), ("150,100 190,100", "leads to 190,100")):
+        with pytest.raises(UsageError, match=said):
+            owner(parse_track(text, EXTENT), [box, circle])
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "said"),
+    [
+        ("10,20,0,5", UsageError, "is empty"),
+        ("190,20,11,5", UsageError, "reaches out of the picture"),
+        ("10,20,30", UsageError, "neither a box"),
+        ("gone.png", UsageError, "neither a box"),
+        ("BLACK", InputError, "black all over"),
+        ("SMALL", InputError, "is 20×20"),
+    ],
+)
+def test_regions_that_cannot_be_used(tmp_path, text, error, said):
+    for name, shape in (("BLACK", (160, 200)), ("SMALL", (20, 20))):
+        cv2.imwrite(str(tmp_path / f"{name}.png"), np.zeros(shape, np.uint8))
+        text = text.replace(name, str(tmp_path / f"{name}.png"))
+    with pytest.raises(error, match=said):
+        parse_region(text, EXTENT)
+
+
+def test_the_drawing_shows_regions_and_tracks():
+    rgb = np.full((160, 200, 3), 128, np.uint8)
+    drawing = draw(rgb, [parse_region("10,20,100,100", EXTENT)], [parse_track("30,40 90,40", EXTENT)])
+    assert drawing.shape == rgb.shape
+    assert (drawing[150, 150] < 128).all()  # outside is darker
+    assert (drawing[100, 60] == 128).all()  # inside stays
+    assert (drawing[40, 55] != 128).any()  # on the track
+    assert (rgb == 128).all()
+
+
+def test_a_point_is_followed_and_a_point_can_be_lost():
+    grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in moving_frames(8, 120, 90, step=2)]
+    way = follow_through(iter(grey), np.array([[70.0, 45.0], [60.0, 30.0]]))
+    assert way.shape == (8, 2, 2)
+    for index, places in enumerate(way):
+        assert places == pytest.approx(np.array([[70 - 2 * index, 45], [60 - 2 * index, 30]]), abs=0.3)
+    rng = np.random.default_rng(0)
+    unrelated = [rng.integers(0, 255, (90, 120), np.uint8) for _ in range(3)]
+    lost = follow_through(unrelated, np.array([[70.0, 45.0]]))
+    assert np.isnan(lost[-1]).all() and not np.isnan(lost[0]).any()
+
+
+def test_grid_tracks_say_which_can_be_believed():
+    grey = np.stack([cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in moving_frames(6, 120, 90, step=3)])
+    tracks, good = tracks_of(grey, 16)
+    assert tracks.shape == (6, len(good), 2)
+    assert 0.4 < good.mean() < 1  # those at the left go out of the picture
+    moved = tracks[-1, good] - tracks[0, good]
+    assert np.abs(moved - [-15, 0]).max() < 1.0
+
+
+def test_a_point_to_follow():
+    assert parse_point("12,34.5", EXTENT).tolist() == [12, 34.5]
+    for text in ("12", "12,34@5", "300,2", "a,b"):
+        with pytest.raises(UsageError, match="--follow"):
+            parse_point(text, EXTENT)
