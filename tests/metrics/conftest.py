@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -15,31 +13,21 @@ import pytest
 from vedit.metrics.accumulate import Accumulator, Moment
 from vedit.metrics.pictures import Picture, Step
 
-TESTS = Path(__file__).resolve().parents[1]
-
-
-def _load(path: Path, name: str) -> ModuleType:
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, path)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        spec.loader.exec_module(module)
-    return sys.modules[name]
-
 
 @pytest.fixture(scope="session")
 def synth() -> ModuleType:
-    return _load(TESTS / "video" / "synth.py", "vedit_synthetic_clips")
+    """The module that writes clips; it belongs to the tests of the video part."""
+    from tests.video import synth
+
+    return synth
 
 
 @pytest.fixture(scope="session")
 def tiny_clip(tmp_path_factory) -> Path:
     """A folder with a tiny random CLIP model in transformers' layout."""
+    from tests.engines import tiny
     from vedit.training.recipes.nano_bundle import preprocessing
 
-    tiny = _load(TESTS / "engines" / "tiny.py", "tiny_models")
     folder = tmp_path_factory.mktemp("clip") / "tiny-clip"
     tiny.write_tokenizer(folder)
     tiny.write_clip(folder, folder)

@@ -117,13 +117,13 @@ def test_a_hub_id_comes_from_the_local_cache_only(tmp_path, tiny_clip, monkeypat
     snapshot = tmp_path / "models--owner--clip" / "snapshots" / "abc"
     shutil.copytree(tiny_clip, snapshot)
 
-    def cached(hub_id, name):
+    def cached(hub_id, name, **more):
         file = snapshot / name
         return str(file) if hub_id == "owner/clip" and file.is_file() else None
 
     monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", cached)
     assert Encoder.load("clip", "owner/clip").name == "owner/clip"
-    with pytest.raises(ModelError, match="hf download owner/other"):
+    with pytest.raises(ModelError, match="vedit models pull owner/other"):
         Encoder.load("clip", "owner/other")
 
 

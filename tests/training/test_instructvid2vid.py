@@ -33,28 +33,15 @@ def oracle(edited):
 
 def test_a_network_that_knows_the_answer_has_no_loss():
     source, edited, text, empty = batch()
+
+    def losses_of(kind):
+        settings, generator = Settings(consistency=kind), torch.Generator().manual_seed(1)
+        return losses(oracle(edited), SCHEDULE, source, edited, text, empty, settings, generator)
+
     for kind in ("none", "matched"):
-        denoising, consistency = losses(
-            oracle(edited),
-            SCHEDULE,
-            source,
-            edited,
-            text,
-            empty,
-            Settings(consistency=kind),
-            torch.Generator().manual_seed(1),
-        )
+        denoising, consistency = losses_of(kind)
         assert denoising < 1e-4 and consistency < 1e-4
-    _, literal = losses(
-        oracle(edited),
-        SCHEDULE,
-        source,
-        edited,
-        text,
-        empty,
-        Settings(consistency="literal"),
-        torch.Generator().manual_seed(1),
-    )
+    _, literal = losses_of("literal")
     assert literal > 0.01  # the literal form punishes even the true motion
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,17 +10,13 @@ import numpy as np
 import pytest
 import torch
 
+from tests.engines import tiny
 from vedit import weights
 from vedit.diffusion.schedule import Schedule
 from vedit.nets.text import TextEncoder
 from vedit.training.recipes import nano_text2image as recipe
 from vedit.training.recipes.nano_instruct import SPATIAL
 from vedit.world.scene import COLOURS, draw_scene, render
-
-_SPEC = importlib.util.spec_from_file_location("tiny", Path(__file__).parents[1] / "engines" / "tiny.py")
-assert _SPEC is not None and _SPEC.loader is not None
-tiny = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(tiny)
 
 torch.set_num_threads(1)
 SCHEDULE = Schedule.from_config(recipe.SCHEDULER)
@@ -135,9 +130,12 @@ def test_the_loss_of_a_network_that_knows_the_noise_is_zero_and_captions_are_lef
     assert loss() < 1e-3 and 0.01 < seen["dropped"] < 0.25
     assert loss(drop_text=1.0) < 1e-3 and seen["dropped"] == 1.0
     timestep = torch.tensor([1, 999])
-    assert (recipe.loss_weight(SCHEDULE, timestep, 0.0) == 1).all()
+    snr = SCHEDULE.snr(timestep)
+    # The geometric mean of the losses on ε and on v, whose squares are ε's times (SNR + 1)/SNR.
+    even = recipe.loss_weight(SCHEDULE, timestep, 0.0)
+    assert torch.allclose(even**2, (snr + 1) / snr)
     weight = recipe.loss_weight(SCHEDULE, timestep, 5.0)
-    assert weight[0] == pytest.approx(5.0 / float(SCHEDULE.snr(1))) and weight[1] == 1.0
+    assert weight[0] == pytest.approx(float(even[0]) * 5.0 / float(snr[0])) and weight[1] == even[1]
 
 
 def test_training_that_is_cut_off_resumes_to_the_same_weights(data, parts, tmp_path):

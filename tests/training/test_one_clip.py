@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -14,6 +12,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from tests.engines import tiny
 from vedit import weights
 from vedit.cli.app import app
 from vedit.diffusion.schedule import Schedule
@@ -25,11 +24,6 @@ from vedit.training.plot import loss_curve, read_log, smoothed
 from vedit.training.recipes import tcve, tune_a_video
 from vedit.weights import adapter
 from vedit.world.clipfile import write_clip
-
-_SPEC = importlib.util.spec_from_file_location("tiny", Path(__file__).parents[1] / "engines" / "tiny.py")
-assert _SPEC is not None and _SPEC.loader is not None
-tiny = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(tiny)
 
 torch.set_num_threads(1)
 PROMPT = "a ball"

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-from pathlib import Path
 
 import pytest
 import torch
 
+from tests.engines import tiny
 from vedit import engines, weights
 from vedit.engines.base import Window
 from vedit.errors import InputError, UsageError
 from vedit.training.recipes.instructvid2vid import train
 from vedit.world.triplets import draw
-
-_SPEC = importlib.util.spec_from_file_location("tiny", Path(__file__).parents[1] / "engines" / "tiny.py")
-assert _SPEC is not None and _SPEC.loader is not None
-tiny = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(tiny)
 
 
 @pytest.fixture(scope="module")

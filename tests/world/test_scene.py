@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from vedit.world.scene import PLACES, SHAPES, caption, draw_scene, recolour, remove, render, reshape
+from vedit.world.scene import PLACES, SHAPES, caption, draw_scene, layer_motion, recolour, remove, render, reshape
 
 
 def moving_scene(seed: int = 3):
@@ -87,3 +87,29 @@ def test_captions_name_what_is_there():
     assert caption(scene) == "a red ball moves over green grass"
     assert caption(recolour(scene, 0, "orange")) == "an orange ball moves over green grass"
     assert "ball" not in caption(remove(scene, 0))
+
+
+def test_the_motion_of_layers_is_that_of_tracks_and_flow():
+    scene = moving_scene()
+    bent = replace(scene.things[0], bend=(0.004, 0.006), spin=0.1)
+    scene = replace(scene, things=(bent,))
+    drawn, motion = render(scene), layer_motion(scene)
+    assert np.allclose(motion[0], np.broadcast_to([[1, 0, 0], [0, 1, 0]], (2, 2, 3)))
+    centre = np.append(drawn.tracks[0, 0], 1.0)
+    assert np.allclose(motion[:, 1] @ centre, drawn.tracks[:, 0], atol=1e-3)
+    steps = np.diff(drawn.tracks[:, 0], axis=0)
+    assert np.ptp(steps[:, 1]) > 2.0  # its path is no line
+    for layer in (0, 1):
+        y, x = (int(v[len(v) // 2]) for v in np.nonzero(drawn.layers[0] == layer))
+        assert np.allclose(motion[1, layer] @ [x, y, 1.0], drawn.flow[0, y, x] + [x, y], atol=1e-3)
+
+
+def test_a_textured_thing_has_many_colours_and_the_same_mask():
+    scene = moving_scene()
+    plain, textured = (
+        render(replace(scene, things=(replace(scene.things[0], size=0.2, textured=flag),))) for flag in (False, True)
+    )
+    assert np.array_equal(plain.masks, textured.masks)
+    inside = plain.masks[0, 0]
+    assert textured.frames[0][inside].std(axis=0).max() > 1.5 * plain.frames[0][inside].std(axis=0).max()
+    assert "colourful ball" in textured.caption

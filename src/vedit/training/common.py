@@ -5,11 +5,13 @@ Steps keyed by their number, checkpoints that resume to the same weights, a log,
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -183,6 +185,81 @@ class Means:
         means = {name: total / self.counts[name] for name, total in self.sums.items()}
         self.sums, self.counts = {}, {}
         return means
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Of a training on batches. ``rate``: at its peak (:func:`warm_cosine`); ``average``: decay of the average;
+    ``save_every``: steps from one checkpoint to the next."""
+
+    steps: int = 2000
+    batch: int = 4
+    rate: float = 3e-4
+    weight_decay: float = 0.01
+    average: float = 0.999
+    seed: int = 1
+    save_every: int = 500
+
+
+class Descent:
+    """What a step does around its loss: the rate, AdamW, the average, the log every 50 steps and the checkpoints.
+
+    ``groups``: of parameters, each with a factor on the rate. ``check(network, step)``: figures for the log, of the
+    averaged weights, at checkpoints.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        network: nn.Module,
+        groups: Iterable[tuple[float, Iterable[nn.Parameter]]],
+        settings: Settings,
+        check: Callable[[nn.Module, int], dict[str, float]] | None = None,
+    ) -> None:
+        self._run, self._network, self._settings, self._check = run, network, settings, check
+        self._optimiser = torch.optim.AdamW(
+            [{"params": list(parameters), "scale": scale} for scale, parameters in groups],
+            lr=settings.rate,
+            betas=(0.9, 0.99),
+            weight_decay=settings.weight_decay,
+            fused=True,
+        )
+        self.average = Average(network, settings.average)
+        run.restore(network, self._optimiser, self.average)
+        self._means = Means()
+
+    def over(self, make: Callable[[int], Any]) -> Iterator[tuple[int, Any]]:
+        """The steps that are left, each with ``make(step)`` (made ahead) and its rate set."""
+        steps, rate = self._settings.steps, self._settings.rate
+        for step, made in prefetch(make, range(self._run.first_step, steps)):
+            for group in self._optimiser.param_groups:
+                group["lr"] = rate * group["scale"] * warm_cosine(step, steps)
+            yield step, made
+
+    def take(self, step: int, loss: Tensor, **figures: Tensor) -> None:
+        """Go down the gradient of ``loss``; ``figures`` go to the log with it."""
+        run, network, settings = self._run, self._network, self._settings
+        self._optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(list(trained(network).values()), 1.0)
+        self._optimiser.step()
+        self.average.update(network, step)
+        self._means.add(loss=loss, **figures, norm=norm)
+        done = step + 1
+        if done % 50 == 0 or done == settings.steps:
+            run.log(done, **self._means.take())
+        if done % settings.save_every == 0 or done == settings.steps:
+            run.save(done, network, self._optimiser, self.average)
+            if self._check is not None:
+                run.log(done, **self._check(averaged(network, self.average), done))
+                network.train()
+
+
+def averaged(network: nn.Module, average: Average) -> nn.Module:
+    """A copy of the network with the averaged weights, in evaluation mode."""
+    duplicate = copy.deepcopy(network)
+    average.copy_to(duplicate)
+    return duplicate.eval()
 
 
 def prefetch(make: Callable[[int], Any], steps: Iterable[int], depth: int = 3) -> Iterator[tuple[int, Any]]:

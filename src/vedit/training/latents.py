@@ -9,8 +9,8 @@ folder/index.json   {"pairs": [[source, first text, count of texts, label], ...]
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -38,10 +38,22 @@ class Latents:
     edited: np.ndarray
     texts: np.ndarray
     pairs: list[tuple[int, int, int, str]]
+    usable: np.ndarray | None = None  # indices of the pairs that batches are made of; None: all
+
+    def without(self, labels: Collection[str]) -> Latents:
+        """The same, but batches are made of the pairs with other labels alone."""
+        return replace(self, usable=np.array([i for i, pair in enumerate(self.pairs) if pair[3] not in labels]))
 
     def batch(self, rng: np.random.Generator, size: int) -> tuple[Tensor, Tensor, Tensor]:
         """``source``, ``edited`` (B, T, C, h, w) and ``text`` (B, L, D), float32; any of an edit's instructions."""
-        chosen = np.sort(rng.choice(len(self.pairs), size=size, replace=False))
+        return self.take(rng, self.choose(rng, size))
+
+    def choose(self, rng: np.random.Generator, size: int) -> np.ndarray:
+        """Indices of ``size`` different pairs, in order."""
+        return np.sort(rng.choice(len(self.pairs) if self.usable is None else self.usable, size=size, replace=False))
+
+    def take(self, rng: np.random.Generator, chosen: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
+        """The batch of the pairs ``chosen``."""
         source = np.stack([self.source[self.pairs[i][0]] for i in chosen])
         edited = np.stack([self.edited[i] for i in chosen])
         text = np.stack([self.texts[self.pairs[i][1] + int(rng.integers(self.pairs[i][2]))] for i in chosen])

@@ -101,14 +101,11 @@ def train(
     if not prompt.strip():
         raise UsageError("--prompt is empty; say what the clip shows")
     bundle = weights.open_bundle(model, "text2image")
-    advice = bundle.preset.get("adapters", {}).get(recipe.method, {})
-    known = {field.name for field in fields(Settings)}
-    wanted = {name: value for name, value in advice.items() if name in known} | given
-    settings = replace(recipe.settings, **wanted, seed=seed)
+    settings = replace(advised(recipe, bundle), **given, seed=seed)
     config = network_config(recipe, choices or {})
     side = size or int(EditJob.model_fields["size"].default)  # what an edit works at, unless it is told otherwise
     frames = read_clip(Path(clip), side, int(bundle.preset.get("multiple", 8)), start, end)
-    settings = replace(settings, frames=min(settings.frames, len(range(0, len(frames), settings.stride))))
+    settings = fitted(settings, len(frames))
     if settings.frames < 2:
         raise InputError(
             f"{clip}: has {len(frames)} frame{'s' * (len(frames) != 1)} to train on at a stride of {settings.stride}; "
@@ -120,6 +117,18 @@ def train(
         identity=identity, device=device, resume=resume, log=log, progress=progress,
     )  # fmt: skip
     return Path(output)
+
+
+def advised(recipe: Recipe, bundle: Bundle) -> Settings:
+    """The paper's settings, with what the model advises for the method on top."""
+    advice = bundle.preset.get("adapters", {}).get(recipe.method, {})
+    known = {field.name for field in fields(Settings)}
+    return replace(recipe.settings, **{name: value for name, value in advice.items() if name in known})
+
+
+def fitted(settings: Settings, frames: int) -> Settings:
+    """For a clip of so many frames, which may be fewer than a step would see."""
+    return replace(settings, frames=min(settings.frames, len(range(0, frames, settings.stride))))
 
 
 def tune(

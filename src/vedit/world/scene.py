@@ -32,7 +32,11 @@ _GROUNDS: dict[str, tuple[str, tuple[float, float, float]]] = {
 
 @dataclass(frozen=True)
 class Thing:
-    """A moving object. Lengths are shares of the frame height, angles radians, times frames."""
+    """A moving object. Lengths are shares of the frame height, angles radians, times frames.
+
+    ``velocity`` is that of the middle of the clip and changes by ``bend`` every frame. ``textured``: patterned all over
+    as a texture-rich scene is, instead of in its colour.
+    """
 
     shape: str
     colour: str
@@ -43,6 +47,8 @@ class Thing:
     wobble: tuple[float, float]
     seed: int
     visible: bool = True
+    bend: tuple[float, float] = (0.0, 0.0)
+    textured: bool = False
 
 
 @dataclass(frozen=True)
@@ -128,9 +134,10 @@ def draw_scene(
 
 def caption(scene: Scene) -> str:
     """One sentence that says what the scene shows."""
+    colours = ["colourful" if thing.textured else thing.colour for thing in scene.things]
     shown = [
-        f"{'an' if thing.colour == 'orange' else 'a'} {thing.colour} {thing.shape}"
-        for thing in scene.things
+        f"{'an' if colour == 'orange' else 'a'} {colour} {thing.shape}"
+        for thing, colour in zip(scene.things, colours, strict=True)
         if thing.visible
     ]
     if scene.place == "leaves":
@@ -286,7 +293,7 @@ def _thing_patch(thing: Thing, unit: float) -> np.ndarray:
     shade += texture_rng.uniform(0.0, 0.08) * fractal_noise(texture_rng, n, n, 0.9, 4)
     if texture_rng.random() < 0.3:
         shade *= 1 - 0.35 * pattern(texture_rng, n, n, unit * 2)
-    colour = named_colour(thing.colour, rng)
+    colour = dead_leaves(texture_rng, n, n, unit * 2) if thing.textured else named_colour(thing.colour, rng)
     patch = np.concatenate([np.clip(colour * shade[..., None], 0, 1), alpha[..., None]], 2)
     return patch.astype(np.float32)
 
@@ -318,8 +325,8 @@ def _thing_maps(scene: Scene, thing: Thing, patch_size: int, camera: np.ndarray)
         angle = thing.spin * t
         s = 0.5 * camera[t, 0, 0] / camera[0, 0, 0]
         bob = thing.wobble[0] * np.sin(thing.wobble[1] * t)
-        x = (thing.start[0] + thing.velocity[0] * step) * unit
-        y = (thing.start[1] + thing.velocity[1] * step + bob) * unit
+        x = (thing.start[0] + thing.velocity[0] * step + 0.5 * thing.bend[0] * step**2) * unit
+        y = (thing.start[1] + thing.velocity[1] * step + 0.5 * thing.bend[1] * step**2 + bob) * unit
         c, d = s * np.cos(angle), s * np.sin(angle)
         maps[t] = [[c, -d, x - c * centre + d * centre], [d, c, y - d * centre - c * centre]]
     return maps
@@ -329,11 +336,30 @@ def _invert(affine: np.ndarray) -> np.ndarray:
     return np.asarray(cv2.invertAffineTransform(affine))
 
 
+def _canvas_size(scene: Scene) -> tuple[int, int]:
+    """Height and width of the background, which the camera looks at a part of."""
+    travel = 1.0 if scene.frames == 1 else 1.3
+    return int(np.ceil(scene.height * travel)), int(np.ceil(scene.width * travel))
+
+
+def layer_motion(scene: Scene) -> np.ndarray:
+    """Where a point of a layer in frame 0 is in frame t: (T, N + 1, 2, 3) maps of (x, y, 1) in pixels.
+
+    Layers as in :class:`Rendered`: 0 is the background, n + 1 thing n.
+    """
+    camera = _camera(scene, _canvas_size(scene))
+    layers = [camera, *(_thing_maps(scene, thing, 1, camera) for thing in scene.things)]
+    moved = np.zeros((scene.frames, len(layers), 2, 3))
+    for index, maps in enumerate(layers):
+        back = np.vstack([_invert(maps[0]), [0.0, 0.0, 1.0]])
+        moved[:, index] = maps @ back
+    return moved
+
+
 def render(scene: Scene) -> Rendered:
     """Draw a scene. Shapes as in :class:`Rendered`; the same scene gives the same pixels."""
     height, width, unit = scene.height, scene.width, float(scene.height)
-    travel = 1.0 if scene.frames == 1 else 1.3
-    canvas_h, canvas_w = int(np.ceil(height * travel)), int(np.ceil(width * travel))
+    canvas_h, canvas_w = _canvas_size(scene)
     rng = np.random.default_rng([scene.seed, 1])
     if scene.place == "leaves":
         canvas = _leaves_background(rng, canvas_h, canvas_w, unit)

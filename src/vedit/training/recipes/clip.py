@@ -273,7 +273,6 @@ def export(out: Path, holder: nn.ModuleDict, average: Average, words, names: lis
         {
             "directions": directions[: len(names)].contiguous(),
             "others": directions[len(names) :].contiguous(),
-            "random": torch.tensor([n in operations.OPERATIONS and operations.OPERATIONS[n].stochastic for n in names]),
         },
         out / "known.safetensors",
     )

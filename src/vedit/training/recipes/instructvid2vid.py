@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -31,31 +32,31 @@ from vedit.diffusion.noise import clip_noise
 from vedit.diffusion.schedule import Schedule
 from vedit.errors import InputError, UsageError
 from vedit.nets.video_unet import VideoUNet
-from vedit.training.common import Average, Means, Run, prefetch, step_rng, torch_rng, warm_cosine
+from vedit.training import common
+from vedit.training.common import Average, Descent, Run, averaged, step_rng, torch_rng
 from vedit.training.latents import Encode, Latents, Triplet, encode_triplets
+from vedit.training.particles import ParticleClips, couple
 
 Consistency = Literal["none", "literal", "matched"]
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(common.Settings):
     """Of a training. ``rate``: of the temporal layers; spatial ones learn at ``rate * spatial_rate`` (0: frozen).
 
     ``one_frame_share`` of the steps see single frames (``still_batch`` stills, where :func:`fit` is given any), and
     ``half_share`` of them twice as many clips of half the length, so that short windows are in distribution too.
+    ``particle_share`` of the steps see clips whose noise says where particles are (where :func:`fit` is given any).
     ``noise_share``: of the noise's variance, common to all frames; in ``common_share`` of the steps all of it is.
     """
 
-    steps: int = 2000
-    batch: int = 4
     frames: int = 8
-    rate: float = 3e-4
     spatial_rate: float = 0.3
-    weight_decay: float = 0.01
     terminal_share: float = 0.2
     one_frame_share: float = 0.3
     half_share: float = 0.0
     still_batch: int = 16
+    particle_share: float = 0.0
     noise_share: float = 0.5
     common_share: float = 0.0
     drop_text: float = 0.05
@@ -63,9 +64,6 @@ class Settings:
     drop_both: float = 0.05
     consistency: Consistency = "matched"
     consistency_weight: float = 0.1
-    average: float = 0.999
-    seed: int = 1
-    save_every: int = 500
 
 
 def consistency_loss(kind: Consistency, estimate: Tensor, truth: Tensor, level: Tensor) -> Tensor:
@@ -87,14 +85,19 @@ def losses(
     settings: Settings,
     generator: torch.Generator,
     channel_weight: Tensor | None = None,
+    fit_noise: Callable[[Tensor], Tensor] | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """``(denoising loss, consistency loss)`` of a batch: latents (B, T, C, h, w), text (B, L, D), ``empty`` (L, D)."""
+    """``(denoising loss, consistency loss)`` of a batch: latents (B, T, C, h, w), text (B, L, D), ``empty`` (L, D).
+
+    ``fit_noise``: what is done to the noise to make it belong to ``edited``.
+    """
     batch, device = len(edited), edited.device
     timestep = torch.randint(0, len(schedule), (batch,), generator=generator)
     terminal = torch.rand(batch, generator=generator) < settings.terminal_share
     timestep = torch.where(terminal, torch.full_like(timestep, len(schedule) - 1), timestep)
     common = 1.0 if torch.rand((), generator=generator) < settings.common_share else settings.noise_share
-    noise = clip_noise(edited.shape, common if edited.shape[1] > 1 else 0.0, generator).to(device)
+    noise = clip_noise(edited.shape, common if edited.shape[1] > 1 else 0.0, generator)
+    noise = (noise if fit_noise is None else fit_noise(noise)).to(device)
     u = torch.rand(batch, generator=generator)
     both = settings.drop_text + settings.drop_both
     no_text = (u < both).to(device)
@@ -125,47 +128,51 @@ def fit(
     unscale: Callable[[Tensor], Tensor] = lambda latents: latents,
     channel_weight: Tensor | None = None,
     stills: Latents | None = None,
+    particles: ParticleClips | None = None,
 ) -> Average:
     """The training loop: checkpoints in ``out``, the averaged weights returned. ``check`` runs at checkpoints.
 
     ``unscale``: from scaled latents to what the network is shown of the source (InstructPix2Pix: as the codec has it).
     ``channel_weight`` (C,): weights of the latent channels in the denoising loss, of mean one; None: all alike.
     ``stills``: triplets of one frame, taken where a step sees single frames; None: frames of the clips.
+    ``particles``: clips for ``particle_share`` of the steps, whose noise says where particles are.
     """
     run = Run(out, {"recipe": "instructvid2vid", **asdict(settings), "pairs": len(latents.pairs)}, resume)
     network.to(device).train()
     if isinstance(network, VideoUNet):
-        groups = [{"params": list(network.temporal_parameters()), "scale": 1.0}]
+        groups = [(1.0, list(network.temporal_parameters()))]
         if settings.spatial_rate > 0:
-            groups.append({"params": list(network.spatial_parameters()), "scale": settings.spatial_rate})
+            groups.append((settings.spatial_rate, list(network.spatial_parameters())))
         else:
             for p in network.spatial_parameters():
                 p.requires_grad_(False)
     else:
-        groups = [{"params": list(network.parameters()), "scale": 1.0}]
-    optimiser = torch.optim.AdamW(
-        groups, lr=settings.rate, betas=(0.9, 0.99), weight_decay=settings.weight_decay, fused=True
-    )
-    average = Average(network, settings.average)
-    run.restore(network, optimiser, average)
+        groups = [(1.0, list(network.parameters()))]
+    descent = Descent(run, network, groups, settings, check)
     empty = torch.from_numpy(latents.texts[0].astype("float32")).to(device)
 
-    def make(step: int) -> tuple[Tensor, Tensor, Tensor]:
+    def make(step: int) -> tuple[tuple[Tensor, Tensor, Tensor], Callable[[Tensor], Tensor] | None]:
         rng = step_rng(settings.seed, step, 11)
         kind = rng.random()
-        if kind < settings.one_frame_share and stills is not None:
-            return stills.batch(rng, settings.still_batch)
+        falling = particles is not None and rng.random() < settings.particle_share
+        if kind < settings.one_frame_share and stills is not None and not falling:
+            return stills.batch(rng, settings.still_batch), None
         halved = kind >= settings.one_frame_share and kind < settings.one_frame_share + settings.half_share
-        source, edited, text = latents.batch(rng, settings.batch * (2 if halved else 1))
+        size = settings.still_batch if falling and kind < settings.one_frame_share else settings.batch
+        size *= 2 if halved else 1
+        if falling:
+            assert particles is not None
+            source, edited, text, marks, share = particles.batch(rng, size)
+        else:
+            source, edited, text = latents.batch(rng, size)
         whole = source.shape[1]
         length = 1 if kind < settings.one_frame_share else whole // 2 if halved else whole
         at = int(rng.integers(whole - length + 1))
-        return source[:, at : at + length], edited[:, at : at + length], text
+        part = slice(at, at + length)
+        fit_noise = partial(couple, marks=marks[:, part], share=share) if falling else None
+        return (source[:, part], edited[:, part], text), fit_noise
 
-    means = Means()
-    for step, tensors in prefetch(make, range(run.first_step, settings.steps)):
-        for group in optimiser.param_groups:
-            group["lr"] = settings.rate * group["scale"] * warm_cosine(step, settings.steps)
+    for step, (tensors, fit_noise) in descent.over(make):
         source, edited, text = (t.to(device) for t in tensors)
         source = unscale(source)
         with torch.autocast(device, torch.bfloat16):
@@ -179,32 +186,11 @@ def fit(
                 settings,
                 torch_rng(settings.seed, step, 12),
                 channel_weight,
+                fit_noise,
             )
         loss = denoising + settings.consistency_weight * consistency
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        norm = nn.utils.clip_grad_norm_([p for p in network.parameters() if p.requires_grad], 1.0)
-        optimiser.step()
-        average.update(network, step)
-        means.add(loss=loss, denoising=denoising, consistency=consistency, norm=norm)
-        done = step + 1
-        if done % 50 == 0 or done == settings.steps:
-            run.log(done, **means.take())
-        if done % settings.save_every == 0 or done == settings.steps:
-            run.save(done, network, optimiser, average)
-            if check is not None:
-                run.log(done, **check(averaged(network, average), done))
-                network.train()
-    return average
-
-
-def averaged(network: nn.Module, average: Average) -> nn.Module:
-    """A copy of the network with the averaged weights, in evaluation mode."""
-    import copy
-
-    duplicate = copy.deepcopy(network)
-    average.copy_to(duplicate)
-    return duplicate.eval()
+        descent.take(step, loss, denoising=denoising, consistency=consistency)
+    return descent.average
 
 
 def encoders(vae: Path, clip: Path, tokenizer: Path, device: str) -> tuple[Encode, Callable[[list[str]], np.ndarray]]:

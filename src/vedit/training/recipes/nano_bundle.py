@@ -9,13 +9,29 @@ import argparse
 import json
 import math
 import shutil
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from vedit import engines, weights
+from vedit.nets.text import TextEncoder
 from vedit.training.common import sha256
+from vedit.training.recipes import nano_image2video
 from vedit.training.recipes.clip import PIXEL_MEAN, PIXEL_STD, VISION
 from vedit.training.recipes.nano_instruct import SCHEDULER
-from vedit.world import operations
+from vedit.training.recipes.nano_text2image import CHANGED, put_into_words
+from vedit.training.recipes.nano_text2image import SCHEDULER as TEXT2IMAGE_SCHEDULER
+from vedit.weights import write_manifest
+from vedit.world import operations, phrasings
+from vedit.world.foreign import draw_foreign
+from vedit.world.scene import PLACES, SHAPES, caption, draw_scene
+from vedit.world.subjects import draw_subject
 
 #: Defaults of the instruct model, chosen with ``benchmarks/instruct.py``.
 PRESET = {
@@ -29,6 +45,21 @@ PRESET = {
     "size": 256,
     "multiple": 8,
 }
+#: Defaults of the text-to-image model, chosen with ``benchmarks/prompt_edit.py``.
+TEXT2IMAGE_PRESET = {
+    "steps": 25,
+    "guidance": 3.0,
+    "negative_prompt": "",  # what TokenFlow leads away from are words that nano never read
+    "frames": 16,
+    "overlap": 2,
+    "size": 256,
+    "multiple": 8,
+    "adapters": {"tcve": {"rate": 1e-3}, "tune-a-video": {"rate": 3e-4}},
+}
+#: Components that roles have in common, by what they call them.
+SHARED = {"vae": "vae", "clip": "clip", "tokenizer": "tokenizer"}
+PICTURES = {"vae": "vae", "image_encoder": "clip", "feature_extractor": "clip"}
+CAPTIONS = 1024  # that stand for the prompts that the text-to-image model knows
 
 
 def known_words() -> list[str]:
@@ -36,6 +67,12 @@ def known_words() -> list[str]:
     return [name.replace("-", " ") for name in operations.OPERATIONS if name != "nothing"] + [
         "recolour, remove or replace a coloured shape"
     ]
+
+
+def known_scenes() -> list[str]:
+    """What the text-to-image model can draw, as people would say it."""
+    grounds = [caption(replace(draw_scene(0, 8, 8, frames=1, place=place), things=())) for place in PLACES]
+    return [f"coloured shapes ({', '.join(SHAPES)})", f"over {', '.join(grounds)}", "in weather, light and styles"]
 
 
 def preprocessing() -> dict[str, Any]:
@@ -57,20 +94,26 @@ def preprocessing() -> dict[str, Any]:
     }
 
 
+def write_known(clip: Path, target: Path) -> None:
+    """The known directions of the text encoder, with how fast the particles of each fall, if it has any.
+
+    ``fall`` (N,): latent positions a frame, at the engine's working size; 0 without particles.
+    """
+    found = load_file(clip / "known.safetensors")
+    names = json.loads((clip / "known.json").read_text())
+    size = PRESET["size"]
+    fall = torch.zeros(len(names))
+    for name, make in operations.FALLS.items():
+        fall[names.index(name)] = float(make(0, size, size, float(size)).velocity[:, 1].mean()) * size / 8
+    save_file({"directions": found["directions"], "others": found["others"], "fall": fall}, target)
+
+
 def far_threshold(clip: Path, tokenizer: Path, known: Path) -> float:
     """Below which an instruction counts as far from all that nano knows.
 
     Of the cosine to the nearest known direction, less that to the nearest of the others. Chosen on the project's kept
-    phrasings and foreign sentences; a needless warning costs four times a missed one.
+    phrasings and foreign sentences.
     """
-    import numpy as np
-    import torch
-    from safetensors.torch import load_file
-
-    from vedit import weights
-    from vedit.nets.text import TextEncoder
-    from vedit.world import phrasings
-
     text = TextEncoder(weights.load_clip(clip), weights.load_tokenizer(tokenizer))
     found = load_file(known)
     asked = [
@@ -81,48 +124,103 @@ def far_threshold(clip: Path, tokenizer: Path, known: Path) -> float:
             (embedded @ found["directions"].T).max(-1).values - (embedded @ found["others"].T).max(-1).values
             for embedded in (text.embed(asked), text.embed(list(phrasings.NONSENSE_TEST)))
         )
+    return held_apart(near, far)
+
+
+def held_apart(near: Tensor, far: Tensor) -> float:
+    """The threshold between ``near`` and ``far`` values; a needless warning costs four times a missed one."""
     steps = [round(float(v), 2) for v in np.arange(-0.5, 0.9, 0.01)]
     return min(steps, key=lambda t: 4 * float((near < t).float().mean()) + float((far >= t).float().mean()))
 
 
-def assemble(out: Path, vae: Path, clip: Path, tokenizer: Path, unet: Path, trained: dict[str, Path]) -> None:
-    """Write the bundle; raises ``FileNotFoundError`` for a part that was not trained yet."""
-    from vedit.weights import write_manifest
+def captions(seed: int, count: int) -> list[str]:
+    """Captions of random scenes, every other one after an operation."""
+    rng = np.random.default_rng([seed, 90])
+    made = []
+    for index in range(count):
+        scene = draw_scene(seed * 1_000_000 + index, 64, 64, frames=1, place=str(rng.choice(PLACES)))
+        name = "nothing" if index % 2 else str(rng.choice(CHANGED))
+        made.append(put_into_words(caption(scene), name, rng))
+    return made
 
-    parts = {
-        "vae": vae / "vae",
-        "clip": clip / "clip",
-        "tokenizer": tokenizer,
-        "instruct/unet": unet / "unet",
-    }
+
+def foreign(seed: int, count: int) -> list[str]:
+    """Sentences and subjects that no caption of the world is about."""
+    rng = np.random.default_rng([seed, 91])
+    return [draw_foreign(rng) if rng.random() < 0.6 else draw_subject(rng) for _ in range(count)]
+
+
+def write_known_captions(clip: Path, tokenizer: Path, target: Path) -> float:
+    """Embedded captions that stand for all that are known, and foreign sentences that stand for the others.
+
+    Returns the threshold, as :func:`far_threshold`: chosen on other captions and other foreign sentences.
+    """
+    text = TextEncoder(weights.load_clip(clip), weights.load_tokenizer(tokenizer))
+    with torch.inference_mode():
+        known, others = text.embed(captions(31, CAPTIONS)), text.embed(foreign(31, CAPTIONS // 2))
+        near, far = (
+            (embedded @ known.T).max(-1).values - (embedded @ others.T).max(-1).values
+            for embedded in (text.embed(captions(32, 256)), text.embed(foreign(32, 256)))
+        )
+    save_file({"directions": known.half(), "others": others.half()}, target)
+    return held_apart(near, far)
+
+
+def copy_parts(out: Path, parts: Mapping[str, Path]) -> None:
+    """Copy component folders to their names in ``out``; raises ``FileNotFoundError`` for one not trained yet."""
     for name, source in parts.items():
         target = out / name
         target.mkdir(parents=True, exist_ok=True)
         for file in sorted(source.iterdir()):
             if file.suffix in {".json", ".txt", ".safetensors"}:
                 shutil.copyfile(file, target / file.name)
-    shutil.copyfile(clip / "known.safetensors", out / "instruct" / "known.safetensors")
+
+
+def write_role(
+    out: Path,
+    role: str,
+    scheduler: Mapping[str, Any],
+    preset: Mapping[str, Any],
+    shared: Mapping[str, str] = SHARED,
+) -> dict[str, str]:
+    """Scheduler and preset of a role; returns its components, relative to ``out``, beside those that it shares."""
+    (out / role / "scheduler").mkdir(parents=True, exist_ok=True)
+    for name, content in (("scheduler/scheduler_config.json", scheduler), ("preset.json", preset)):
+        (out / role / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    return {**shared, "unet": f"{role}/unet", "scheduler": f"{role}/scheduler", "preset": f"{role}/preset.json"}
+
+
+def assemble(
+    out: Path,
+    vae: Path,
+    clip: Path,
+    tokenizer: Path,
+    unet: Path,
+    text2image: Path | None,
+    trained: dict[str, Path],
+    image2video: Path | None = None,
+) -> None:
+    """Write the bundle; raises ``FileNotFoundError`` for a part that was not trained yet."""
+    parts = {"vae": vae / "vae", "clip": clip / "clip", "tokenizer": tokenizer, "instruct/unet": unet / "unet"}
+    if text2image is not None:
+        parts["text2image/unet"] = text2image / "unet"
+    if image2video is not None:
+        parts["image2video/unet"] = image2video / "unet"
+    copy_parts(out, parts)
     (out / "clip" / "preprocessor_config.json").write_text(json.dumps(preprocessing(), indent=2) + "\n")
-    scheduler = out / "instruct" / "scheduler"
-    scheduler.mkdir(exist_ok=True)
-    (scheduler / "scheduler_config.json").write_text(json.dumps(SCHEDULER, indent=2) + "\n")
-    preset = {
-        **PRESET,
-        "known_embeddings": "instruct/known.safetensors",
-        "known_threshold": far_threshold(out / "clip", out / "tokenizer", out / "instruct" / "known.safetensors"),
-        "knows": known_words(),
-    }
-    (out / "instruct" / "preset.json").write_text(json.dumps(preset, indent=2) + "\n")
-    roles = {
-        "instruct": {
-            "vae": "vae",
-            "clip": "clip",
-            "tokenizer": "tokenizer",
-            "unet": "instruct/unet",
-            "scheduler": "instruct/scheduler",
-            "preset": "instruct/preset.json",
-        }
-    }
+    known = out / "instruct" / "known.safetensors"
+    write_known(clip, known)
+    threshold = far_threshold(out / "clip", out / "tokenizer", known)
+    told = {"known_embeddings": "instruct/known.safetensors", "known_threshold": threshold, "knows": known_words()}
+    roles = {"instruct": write_role(out, "instruct", SCHEDULER, PRESET | told)}
+    if text2image is not None:
+        name = "text2image/known.safetensors"
+        threshold = write_known_captions(out / "clip", out / "tokenizer", out / name)
+        told = {"known_embeddings": name, "known_threshold": threshold, "knows": known_scenes()}
+        roles["text2image"] = write_role(out, "text2image", TEXT2IMAGE_SCHEDULER, TEXT2IMAGE_PRESET | told)
+    if image2video is not None:
+        scheduler, preset = nano_image2video.SCHEDULER, nano_image2video.PRESET
+        roles["image2video"] = write_role(out, "image2video", scheduler, preset, PICTURES)
     (out / "bundle.json").write_text(json.dumps({"schema": 1, "name": "nano", "roles": roles}, indent=2) + "\n")
     (out / "README.md").write_text(card(out, clip, trained), encoding="utf-8")
     write_manifest(out)
@@ -133,6 +231,8 @@ def card(out: Path, clip: Path, trained: dict[str, Path]) -> str:
 
     ``clip``: the folder of the text encoder's last training. ``trained``: by name, the folder of every training.
     """
+    roles = json.loads((out / "bundle.json").read_text())["roles"]
+    commands = [command for command, role in engines.ROLES.items() if role in roles]
     rows = []
     for name, folder in trained.items():
         state = json.loads((folder / "state.json").read_text())
@@ -150,8 +250,8 @@ def card(out: Path, clip: Path, trained: dict[str, Path]) -> str:
     figures = json.loads((clip / "figures.json").read_text())
     parts = [
         "# nano",
-        "vedit's built-in model for `vedit instruct`: small enough for two CPU cores, trained by this project from "
-        "scratch on its procedural world and on nothing else. "
+        f"vedit's built-in model for {' and '.join(f'`vedit {name}`' for name in commands)}: small enough for two CPU "
+        "cores, trained by this project from scratch on its procedural world and on nothing else. "
         "The recipes are in `src/vedit/training/recipes`; each is one command that its first lines show. "
         "Licence: Apache-2.0, as the project.",
         "## Parts\n\n| file | parameters | size | sha256 |\n|---|---|---|---|\n" + "\n".join(files),
@@ -168,7 +268,32 @@ def card(out: Path, clip: Path, trained: dict[str, Path]) -> str:
         "on the short side: fine structure of the edit is no finer than that. Particles (snow, rain) and grain are its "
         "own, not those of the exact operation. Text is English.",
     ]
+    if "text2image" in roles:
+        parts.append(
+            "The text-to-image model draws what the world's captions say, "
+            f"{'; '.join(known_scenes())}, and nothing else. It is there to try, test and compare the "
+            "methods of `vedit prompt-edit`; edits of real clips want a larger model."
+        )
+    if "image2video" in roles:
+        found = last_check(trained["image2video"] / "log.jsonl") if "image2video" in trained else {}
+        said = ", ".join(f"{name} {value}" for name, value in found.items() if name not in ("step", "seconds"))
+        parts.append(
+            "The image-to-video model makes clips of 8 frames from a first frame, for `vedit first-frame-edit` and "
+            "`vedit drag-motion`. It knows how coloured and patterned shapes travel, turn and spin before a camera "
+            "that pans, and nothing of people, faces or anything else that moves by itself."
+            + (
+                f" On clips kept out of training: {said} (`nano_image2video.checker` says what these are)."
+                if said
+                else ""
+            )
+        )
     return "\n\n".join(parts) + "\n"
+
+
+def last_check(log: Path) -> dict[str, float]:
+    """The last line of a training's log that holds figures of clips kept out of it; empty without one."""
+    lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    return next((line for line in reversed(lines) if "first_error" in line), {})
 
 
 def _header(file: Path) -> dict[str, Any]:
@@ -184,11 +309,17 @@ def main() -> None:
     parser.add_argument("--clip", type=Path, default=Path("runs/clip"))
     parser.add_argument("--tokenizer", type=Path, default=Path("runs/tokenizer"))
     parser.add_argument("--unet", type=Path, default=Path("runs/clips"))
+    parser.add_argument("--text2image", type=Path, help="where the text-to-image model was trained, to be put in too")
+    parser.add_argument("--image2video", type=Path, help="where the image-to-video model was trained, likewise")
     parser.add_argument("--before", action="append", default=[], help="an earlier training, NAME=FOLDER, for the card")
     args = parser.parse_args()
     earlier = {name: Path(folder) for name, folder in (item.split("=", 1) for item in args.before)}
     trained = {**earlier, "vae": args.vae, "clip": args.clip, "instruct": args.unet}
-    assemble(args.out, args.vae, args.clip, args.tokenizer, args.unet, trained)
+    if args.text2image is not None:
+        trained["text2image"] = args.text2image
+    if args.image2video is not None:
+        trained["image2video"] = args.image2video
+    assemble(args.out, args.vae, args.clip, args.tokenizer, args.unet, args.text2image, trained, args.image2video)
 
 
 if __name__ == "__main__":

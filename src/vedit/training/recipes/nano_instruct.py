@@ -21,8 +21,10 @@ import torch
 from torch import Tensor, nn
 
 from vedit.diffusion.schedule import Schedule
+from vedit.training.common import averaged
 from vedit.training.latents import Latents, Triplet, encode_triplets
-from vedit.training.recipes.instructvid2vid import Settings, averaged, encoders, fit
+from vedit.training.particles import ParticleClips, particle_marks, slanting
+from vedit.training.recipes.instructvid2vid import Settings, encoders, fit
 from vedit.training.stills import draw_stills
 from vedit.world import operations, phrasings
 from vedit.world.scene import Scene, draw_scene, recolour, remove, render, reshape
@@ -32,12 +34,15 @@ if TYPE_CHECKING:
 
 CROP = 128  # pixels of a 256-pixel-high frame
 FRAMES = 16  # of a clip: as many as a window has
-SCHEDULER = {
+LEVELS = {  # of noise: Stable Diffusion's
     "_class_name": "DDIMScheduler",
     "num_train_timesteps": 1000,
     "beta_start": 0.00085,
     "beta_end": 0.012,
     "beta_schedule": "scaled_linear",
+}
+SCHEDULER = {
+    **LEVELS,
     "prediction_type": "v_prediction",
     "rescale_betas_zero_snr": True,
     "timestep_spacing": "trailing",
@@ -160,6 +165,29 @@ def clip_triplets(seed: int, clips: int, crops: int, each: int, frames: int) -> 
             yield Triplet(crop, (*edits, *_edits(crop, chosen, banks, rng)))
 
 
+def particle_triplets(seed: int, clips: int, crops: int, frames: int) -> Iterator[Triplet]:
+    """Crops of moving scenes, each with every operation that lets particles fall."""
+    banks = {name: instructions(name) for name in operations.FALLS}
+    for index in range(clips):
+        rng = np.random.default_rng([seed, 62, index])
+        scene = draw_scene(seed * 1_000_000 + 900_000 + index, 256, 256, frames=frames)
+        whole = render(scene).frames
+        for number in range(crops):
+            y, x = (int(v) * 8 for v in rng.integers(0, (256 - CROP) // 8 + 1, 2))
+            crop = np.ascontiguousarray(_crop(whole, y, x))
+            edits = []
+            for name in operations.FALLS:
+                drawn, start = falling(seed, index * crops + number, name)
+                edits.append((operations.apply(name, crop, seed=drawn, start=start, height=256), banks[name], name))
+            yield Triplet(crop, tuple(edits))
+
+
+def falling(seed: int, source: int, name: str) -> tuple[int, int]:
+    """Seed and first frame of what falls on a source of :func:`particle_triplets`."""
+    rng = np.random.default_rng([seed, 63, source, list(operations.FALLS).index(name)])
+    return slanting(rng, name), int(rng.integers(1000))
+
+
 def _edits(
     crop: np.ndarray, names: list[str], banks: dict[str, tuple[str, ...]], rng: np.random.Generator
 ) -> tuple[tuple[np.ndarray, tuple[str, ...], str], ...]:
@@ -258,7 +286,7 @@ def spatial_part(folder: Path) -> UNet2DConditionModel:
 def main() -> None:
     """Command line of the recipe."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("stage", choices=["cache-stills", "cache-clips", "stills", "clips"])
+    parser.add_argument("stage", choices=["cache-stills", "cache-clips", "cache-particles", "stills", "clips"])
     parser.add_argument("--out", type=Path, default=Path("runs/instruct"))
     parser.add_argument("--data", type=Path, default=Path("runs/data"))
     parser.add_argument("--vae", type=Path, default=Path("runs/vae/vae"))
@@ -270,6 +298,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float)
     parser.add_argument("--sources", type=int, default=20000)
     parser.add_argument("--clips", type=int, default=900)
+    parser.add_argument("--particles", type=int, default=0, help="clips whose noise says where particles are (clips)")
     parser.add_argument("--consistency", default="matched", choices=["none", "literal", "matched"])
     parser.add_argument("--consistency-weight", type=float, default=2.0)
     parser.add_argument("--terminal-share", type=float, default=0.35, help="of the clips' steps, at pure noise")
@@ -295,6 +324,19 @@ def main() -> None:
             args.data / name, clip_triplets(seed, clips, 3, 3, FRAMES), encode, embed, clips * 3, clips * 9
         )
 
+    def particles_cache(seed: int, clips: int) -> ParticleClips:
+        folder = args.data / f"latents-particles-{seed}-{clips}"
+        made = particle_triplets(seed, clips, 2, FRAMES)
+        count = clips * 2 * len(operations.FALLS)
+        latents = encode_triplets(folder, made, encode, embed, clips * 2, count)
+        if not (folder / "marks.npy").exists():
+            marks = [
+                particle_marks(name, FRAMES, CROP, 256.0, *falling(seed, source, name))
+                for source, _, _, name in latents.pairs
+            ]
+            np.save(folder / "marks.npy", np.stack(marks))
+        return ParticleClips(latents, np.load(folder / "marks.npy", mmap_mode="r"))
+
     if args.stage == "cache-stills":
         stills_cache(args.stills_seed, args.sources, f"latents-stills-{args.stills_seed}-{args.sources}")
         stills_cache(99, 200, "latents-stills-held")
@@ -302,6 +344,9 @@ def main() -> None:
     if args.stage == "cache-clips":
         clips_cache(args.clips_seed, args.clips, f"latents-clips-{args.clips_seed}-{args.clips}")
         clips_cache(99, 40, "latents-clips-held")
+        return
+    if args.stage == "cache-particles":
+        particles_cache(args.clips_seed, args.particles)
         return
 
     from diffusers import UNet2DConditionModel
@@ -313,6 +358,10 @@ def main() -> None:
     gains = channel_weight(args.vae, np.load(next(args.data.glob("stills-99-*.npy")), mmap_mode="r"))
     print("channel weights", [round(float(g), 2) for g in gains], flush=True)
     stills = stills_cache(args.stills_seed, args.sources, f"latents-stills-{args.stills_seed}-{args.sources}")
+    particles = None
+    if args.particles:
+        # Particles that the noise knows nothing of would teach their mean, a haze.
+        particles, stills = particles_cache(args.clips_seed, args.particles), stills.without(operations.FALLS)
     torch.manual_seed(args.seed)
     network: nn.Module
     if args.stage == "stills":
@@ -328,6 +377,7 @@ def main() -> None:
         network = OneFrame(UNet2DConditionModel(**SPATIAL) if args.start is None else spatial_part(args.start))
     else:
         latents = clips_cache(args.clips_seed, args.clips, f"latents-clips-{args.clips_seed}-{args.clips}")
+        latents = latents if particles is None else latents.without(operations.FALLS)
         held, count = clips_cache(99, 40, "latents-clips-held"), 40
         settings = Settings(
             steps=args.steps or 8000,
@@ -340,6 +390,7 @@ def main() -> None:
             still_batch=24,
             terminal_share=args.terminal_share,
             common_share=0.5,
+            particle_share=0.5 if particles is not None else 0.0,
             consistency=args.consistency,
             consistency_weight=args.consistency_weight,
             seed=args.seed,
@@ -358,6 +409,7 @@ def main() -> None:
         check=checker(held, schedule, count),
         channel_weight=gains,
         stills=stills if args.stage == "clips" else None,
+        particles=particles,
     )
     final = averaged(network, average)
     if isinstance(final, OneFrame):  # without temporal layers: what edits every frame alike. The clips put them in.

@@ -27,10 +27,10 @@ from torch import Tensor, nn
 
 from vedit.diffusion.schedule import Schedule, Step
 from vedit.errors import InputError
-from vedit.training.common import Average, Means, Run, prefetch, step_rng, torch_rng, warm_cosine
+from vedit.training import common
+from vedit.training.common import Average, Descent, Run, averaged, step_rng, torch_rng
 from vedit.training.latents import Encode
-from vedit.training.recipes.instructvid2vid import averaged
-from vedit.training.recipes.nano_instruct import SPATIAL, spatial_part
+from vedit.training.recipes.nano_instruct import LEVELS, SPATIAL, spatial_part
 from vedit.world import operations, phrasings
 from vedit.world.scene import PLACES, Rendered, Scene, caption, draw_scene, render
 
@@ -40,11 +40,7 @@ if TYPE_CHECKING:
 Embed = Callable[[list[str]], Tensor]
 
 SCHEDULER = {
-    "_class_name": "DDIMScheduler",
-    "num_train_timesteps": 1000,
-    "beta_start": 0.00085,
-    "beta_end": 0.012,
-    "beta_schedule": "scaled_linear",
+    **LEVELS,
     "prediction_type": "epsilon",
     "timestep_spacing": "leading",
     "steps_offset": 1,
@@ -72,7 +68,7 @@ _FRAMED = ("a video of {}", "a picture of {}", "footage of {}", "a frame with {}
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(common.Settings):
     """Of a training. ``whole_share`` of the steps see whole frames (``whole_batch`` of them), the others crops.
 
     ``min_snr``: γ of the loss weight; 0 weights all levels alike. ``drop_text``: share of captions left out.
@@ -80,15 +76,11 @@ class Settings:
 
     steps: int = 12000
     batch: int = 24
+    rate: float = 8e-4
     whole_batch: int = 6
     whole_share: float = 0.25
-    rate: float = 8e-4
-    weight_decay: float = 0.01
     drop_text: float = 0.1
     min_snr: float = 5.0
-    average: float = 0.999
-    seed: int = 1
-    save_every: int = 500
 
 
 # --- pictures and captions --------------------------------------------------------------------------------------------
@@ -235,10 +227,25 @@ def narrowed(unet: UNet2DConditionModel, channels: int) -> UNet2DConditionModel:
     return unet
 
 
+def beginning(folder: Path, channels: int) -> UNet2DConditionModel:
+    """What a training goes on from: an earlier one's U-Net, or the spatial part of the instruct model's."""
+    from vedit import weights
+
+    if json.loads((folder / "config.json").read_text())["_class_name"] == "UNet2DConditionModel":
+        return weights.load_unet2d(folder, torch.float32)
+    return narrowed(spatial_part(folder), channels)
+
+
 def loss_weight(schedule: Schedule, timestep: Tensor, gamma: float) -> Tensor:
-    """min-SNR-γ for ε-prediction: min(SNR, γ)/SNR, of the timestep's shape; 1 everywhere for γ = 0."""
+    """Of the ε-loss, of the timestep's shape: min-SNR-γ, min(SNR, γ)/SNR (none for γ = 0), times √((SNR + 1)/SNR).
+
+    The second factor alone makes the geometric mean of the losses on ε and on v. With the ε-loss as it is, the noisiest
+    levels, where captions decide what a picture shows, have next to no part in it, and a short training leaves them
+    unlearnt.
+    """
     snr = schedule.snr(timestep)
-    return torch.ones_like(snr) if not gamma else snr.clamp(max=gamma) / snr
+    clipped = torch.ones_like(snr) if not gamma else snr.clamp(max=gamma) / snr
+    return clipped * ((snr + 1) / snr).sqrt()
 
 
 def denoising_loss(
@@ -277,11 +284,7 @@ def fit(
     identity = {"recipe": "nano_text2image", **asdict(settings), "pictures": [len(crops.rows), len(whole.rows)]}
     run = Run(out, identity, resume)
     network.to(device).train()
-    optimiser = torch.optim.AdamW(
-        network.parameters(), lr=settings.rate, betas=(0.9, 0.99), weight_decay=settings.weight_decay, fused=True
-    )
-    average = Average(network, settings.average)
-    run.restore(network, optimiser, average)
+    descent = Descent(run, network, [(1.0, network.parameters())], settings, check)
     empty = embed([""])
 
     def make(step: int) -> tuple[Tensor, list[str]]:
@@ -290,30 +293,14 @@ def fit(
             return whole.batch(rng, settings.whole_batch)
         return crops.batch(rng, settings.batch)
 
-    means = Means()
-    for step, (clean, texts) in prefetch(make, range(run.first_step, settings.steps)):
-        for group in optimiser.param_groups:
-            group["lr"] = settings.rate * warm_cosine(step, settings.steps)
+    for step, (clean, texts) in descent.over(make):
         text = embed(texts)
         with torch.autocast(torch.device(device).type, torch.bfloat16):
             loss = denoising_loss(
                 network, schedule, clean.to(device), text, empty, settings, torch_rng(settings.seed, step, 32)
             )
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        norm = nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimiser.step()
-        average.update(network, step)
-        means.add(loss=loss, norm=norm)
-        done = step + 1
-        if done % 50 == 0 or done == settings.steps:
-            run.log(done, **means.take())
-        if done % settings.save_every == 0 or done == settings.steps:
-            run.save(done, network, optimiser, average)
-            if check is not None:
-                run.log(done, **check(averaged(network, average), done))
-                network.train()
-    return average
+        descent.take(step, loss)
+    return descent.average
 
 
 def checker(held: Captioned, schedule: Schedule, embed: Embed, grid: Callable[[nn.Module, int], None] | None = None):
@@ -397,7 +384,7 @@ def main() -> None:
     parser.add_argument("--vae", type=Path, default=Path("runs/vae/vae"))
     parser.add_argument("--clip", type=Path, default=Path("runs/clip/clip"))
     parser.add_argument("--tokenizer", type=Path, default=Path("runs/tokenizer"))
-    parser.add_argument("--start", type=Path, help="the instruct model's U-Net, to go on from its spatial part")
+    parser.add_argument("--start", type=Path, help="U-Net to go on from: an earlier one, or the instruct model's")
     parser.add_argument("--scenes", type=int, default=12000, help="for the crops; a quarter as many for whole frames")
     parser.add_argument("--steps", type=int, default=Settings.steps)
     parser.add_argument("--batch", type=int, default=Settings.batch)
@@ -433,7 +420,7 @@ def main() -> None:
     embed = embedder(args.clip, args.tokenizer, args.device)
     torch.manual_seed(args.seed)
     channels = int(LAYOUT["in_channels"])
-    network = UNet2DConditionModel(**LAYOUT) if args.start is None else narrowed(spatial_part(args.start), channels)
+    network = UNet2DConditionModel(**LAYOUT) if args.start is None else beginning(args.start, channels)
 
     def grid(trained: nn.Module, step: int) -> None:
         draw_grid(trained, schedule, embed, decode, args.out / "grids" / f"{step:06d}.png", channels)

@@ -101,7 +101,7 @@ _TABLE: list[tuple[Operation, _Edit]] = [
 
 OPERATIONS: dict[str, Operation] = {operation.name: operation for operation, _ in _TABLE}
 _EDITS: dict[str, _Edit] = {operation.name: edit for operation, edit in _TABLE}
-_FALLS = {"snow": particles.snowfall, "rain": particles.rainfall}
+FALLS = {"snow": particles.snowfall, "rain": particles.rainfall}
 
 
 def apply(name: str, frames: NDArray, seed: int = 0, start: int = 0, height: int | float | None = None) -> Frames:
@@ -130,7 +130,7 @@ def apply(name: str, frames: NDArray, seed: int = 0, start: int = 0, height: int
         raise ValueError(f"frames must be (T, H, W, 3), got {frames.shape}")
     rows, columns = frames.shape[1:3]
     unit = float(height if height is not None else rows)
-    fall = _FALLS[name](seed, rows, columns, unit) if name in _FALLS else None
+    fall = FALLS[name](seed, rows, columns, unit) if name in FALLS else None
     view, edit = _View(rows, columns, unit, seed, fall), _EDITS[name]
     out = np.empty(frames.shape, np.float32)
     for t in range(len(frames)):

@@ -1,0 +1,120 @@
+"""Clips with tracks, for training motion control: a person's own, followed by a point tracker, or drawn ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from vedit.errors import InputError
+
+if TYPE_CHECKING:
+    from vedit.training.moving_clips import MovingClips
+
+GRID = 1 / 8  # between the points that are followed, as a share of the pictures' short side
+
+
+@dataclass(frozen=True, eq=False)
+class Moving:
+    """A stretch of a clip: ``pixels`` (T, H, W, 3) uint8 and the ``tracks`` (T, N, 2) of points that stay in sight.
+
+    ``numbers``: frames a second and motion bucket, as the network is told them; None: the model's usual ones.
+    """
+
+    pixels: np.ndarray
+    tracks: np.ndarray
+    numbers: tuple[float, float] | None = None
+
+
+class Source(Protocol):
+    """Where stretches come from. ``identity``: what tells the data from other data, for resuming."""
+
+    identity: str
+
+    def draw(self, rng: np.random.Generator) -> Moving:
+        """Any stretch of any clip."""
+        ...
+
+
+class OwnClips:
+    """Decoded clips (F, H, W, 3) uint8: random stretches and crops, followed by OpenCV's point tracker."""
+
+    def __init__(
+        self, clips: Sequence[np.ndarray], frames: int, size: int, stride: int = 1, identity: str = ""
+    ) -> None:
+        self.identity = identity
+        self._clips, self._frames, self._size, self._stride = list(clips), frames, size, stride
+
+    def draw(self, rng: np.random.Generator) -> Moving:
+        """See :class:`Source`."""
+        import cv2
+
+        from vedit.video.follow import tracks_of
+
+        clip = self._clips[int(rng.integers(len(self._clips)))]
+        span = (self._frames - 1) * self._stride + 1
+        first = int(rng.integers(len(clip) - span + 1))
+        y, x = (int(rng.integers(side - self._size + 1)) for side in clip.shape[1:3])
+        part = clip[first : first + span, y : y + self._size, x : x + self._size]
+        if rng.random() < 0.5:
+            part = part[:, :, ::-1]
+        grey = np.stack([cv2.cvtColor(np.ascontiguousarray(frame), cv2.COLOR_RGB2GRAY) for frame in part])
+        tracks, good = tracks_of(grey, max(8, round(GRID * self._size)))  # through every frame, whatever the stride
+        return Moving(np.ascontiguousarray(part[:: self._stride]), tracks[:: self._stride, good])
+
+
+def read_clips(
+    paths: Sequence[str], frames: int, size: int, stride: int, multiple: int, start: str | None, end: str | None
+) -> OwnClips:
+    """Clips from files, with a short side of ``size`` pixels. Raises ``InputError`` and ``UsageError``."""
+    from vedit.training.common import sha256
+    from vedit.training.one_clip import read_clip
+
+    clips, span = [], (frames - 1) * stride + 1
+    for path in paths:
+        tensor = read_clip(Path(path), size, multiple, start, end)
+        if len(tensor) < span:
+            raise InputError(
+                f"{path}: has {len(tensor)} frames to train on, and a step sees {frames} at a stride of {stride}, "
+                f"{span} in all; lower --frames or --stride"
+            )
+        clips.append(((tensor + 1) * 127.5).round().byte().permute(0, 2, 3, 1).contiguous().numpy())
+    identity = ",".join(sha256(Path(path)) for path in paths) + f":{frames}:{size}:{stride}:{start}:{end}"
+    return OwnClips(clips, frames, size // multiple * multiple, stride, identity)
+
+
+class WorldClips:
+    """Clips of the moving world, whose tracks are true; forwards or backwards, mirrored or not."""
+
+    def __init__(self, clips: MovingClips, identity: str) -> None:
+        self.identity = identity
+        self._clips = clips
+
+    def draw(self, rng: np.random.Generator) -> Moving:
+        """See :class:`Source`."""
+        parts = self._clips.parts
+        index = int(rng.integers(len(self._clips)))
+        pixels, tracks = np.array(parts["frames"][index]), np.array(parts["tracks"][index])
+        tracks = tracks[:, in_sight(tracks, parts["layers"][index], parts["owners"][index], pixels.shape[1:3])]
+        if rng.random() < 0.5:
+            pixels, tracks = pixels[:, :, ::-1], tracks * [-1, 1] + [pixels.shape[2] - 1, 0]
+        if rng.random() < 0.5:
+            pixels, tracks = pixels[::-1], tracks[::-1]
+        fps, bucket = (float(value) for value in parts["numbers"][index, :2])
+        return Moving(np.ascontiguousarray(pixels), np.ascontiguousarray(tracks), (fps, bucket))
+
+
+def in_sight(tracks: np.ndarray, layers: np.ndarray, owners: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """(N,) bool: which points stay in a picture of ``size`` (height, width), and on top of what else is there.
+
+    ``tracks`` (T, N, 2), ``layers`` (T, h, w) samples of a picture at even distances, ``owners`` (N,) their layers.
+    """
+    height, width = size
+    inside = ((tracks >= 0) & (tracks <= [width - 1, height - 1])).all((0, 2))
+    step = height // layers.shape[1]
+    at = (np.rint(tracks).astype(int) // step).clip(0, [layers.shape[2] - 1, layers.shape[1] - 1])
+    seen = layers[np.arange(len(tracks))[:, None], at[..., 1], at[..., 0]]
+    return inside & (seen == owners).all(0)

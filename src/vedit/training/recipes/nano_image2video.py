@@ -1,0 +1,337 @@
+"""nano's image-to-video model: clips of the moving world, in the class of Stable Video Diffusion and told the same.
+
+    python -m vedit.training.recipes.nano_image2video cache
+    python -m vedit.training.recipes.nano_image2video train --out runs/image2video
+
+(``--vae`` and ``--clip`` say where the other parts are, if not in ``runs``.) The network is diffusers'
+``UNetSpatioTemporalConditionModel`` from scratch, trained towards v at levels whose logarithm is normal. It gets the
+first frame's latents beside every frame, the first frame as nano-CLIP's vector, and three numbers: the frame rate, how
+much moves, how much noise was put on the first frame. One clip in ten goes without the picture, for guidance.
+
+Most of what a clip shows has to be carried from its first frame, so attention is needed at the finest level, latents of
+unit variance, and levels high enough that motion is undecided (Blattmann et al. 2023, appendix D, say the same of
+levels). Clips run forwards or backwards.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from vedit.diffusion import edm
+from vedit.diffusion.edm import EDM
+from vedit.training.common import Average, Means, Run, averaged, prefetch, step_rng, torch_rng, warm_cosine
+from vedit.training.moving_clips import Batch, MovingClips, encode_clips
+
+CROP, SIZE, FRAMES = 128, 256, 8  # pixels of a crop and of a whole scene; frames
+SCHEDULER: dict[str, Any] = {
+    "_class_name": "EulerDiscreteScheduler",
+    "num_train_timesteps": 1000,
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "beta_schedule": "scaled_linear",
+    "prediction_type": "v_prediction",
+    "interpolation_type": "linear",
+    "timestep_type": "continuous",
+    "timestep_spacing": "leading",
+    "steps_offset": 1,
+    "use_karras_sigmas": True,
+    "sigma_min": 0.002,
+    "sigma_max": 80.0,  # hardly any level of the training is higher
+}
+LAYOUT: dict[str, Any] = {
+    "sample_size": SIZE // 8,
+    "in_channels": 32,
+    "out_channels": 16,
+    "block_out_channels": (64, 128, 128, 64),
+    "layers_per_block": 1,
+    "cross_attention_dim": 128,
+    "num_attention_heads": 4,
+    "addition_time_embed_dim": 32,
+    "projection_class_embeddings_input_dim": 96,
+    "num_frames": FRAMES,
+}
+PRESET: dict[str, Any] = {
+    "steps": 16,
+    "min_guidance": 1.0,
+    "max_guidance": 2.0,
+    "fps": 12,
+    "fps_offset": 0,  # the network reads the frame rate itself
+    "motion_bucket": 80,
+    "noise_augmentation": 0.0,
+    "frames": FRAMES,
+    "overlap": 1,
+    "size": SIZE,
+    "multiple": 8,
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Of a training. ``whole_share`` of the steps see whole scenes (``whole_batch`` of them), the others crops.
+
+    ln σ is normal with ``level_mean`` and ``level_deviation``. ``drop_picture``: share of clips without the first
+    frame; ``drop_embedding``: without its vector alone. ``noisy_share``: with noise on it.
+    """
+
+    steps: int = 10000
+    batch: int = 6
+    whole_batch: int = 1
+    whole_share: float = 0.2
+    rate: float = 1e-3
+    weight_decay: float = 0.01
+    level_mean: float = 1.0
+    level_deviation: float = 1.6
+    drop_picture: float = 0.1
+    drop_embedding: float = 0.05
+    noisy_share: float = 0.5
+    average: float = 0.999
+    seed: int = 1
+    save_every: int = 500
+
+
+def loss_of(
+    network: Callable[..., Any],
+    batch: Batch,
+    settings: Settings,
+    generator: torch.Generator,
+    weight: Tensor | None = None,
+) -> Tensor:
+    """Mean square error of v. ``weight``: (C,), of the latents' channels; none: all alike."""
+    clean, device = batch.latents, batch.latents.device
+    count = len(clean)
+    sigma = edm.log_normal(count, settings.level_mean, settings.level_deviation, generator).to(device)
+    noise = torch.randn(clean.shape, generator=generator).to(device)
+    drawn = torch.rand(count, generator=generator).to(device)
+    picture = (drawn >= settings.drop_picture).float()
+    vector = (drawn >= settings.drop_picture + settings.drop_embedding).float()
+    each = sigma.view(-1, 1, 1, 1, 1)
+    z = edm.to_network(clean + each * noise, each)
+    first = batch.first * picture.view(-1, 1, 1, 1)
+    output = network(
+        torch.cat([z, first[:, None].expand_as(z)], dim=2), edm.c_noise(sigma),
+        batch.embedding * vector.view(-1, 1, 1), batch.ids, return_dict=False,
+    )[0].float()  # fmt: skip
+    squared = (output - edm.target(clean, noise, each)).square()
+    return (squared if weight is None else squared * weight.to(device).view(-1, 1, 1)).mean()
+
+
+def moved(batch: Batch, device: str) -> Batch:
+    """The batch with its tensors on ``device``."""
+    return Batch(
+        batch.latents.to(device), batch.first.to(device), batch.embedding.to(device), batch.ids.to(device),
+        batch.chosen, batch.reversed,
+    )  # fmt: skip
+
+
+def fit(
+    out: Path,
+    network: nn.Module,
+    crops: MovingClips,
+    whole: MovingClips | None,
+    settings: Settings,
+    *,
+    device: str = "cpu",
+    resume: bool = False,
+    check: Callable[[nn.Module, int], dict[str, float]] | None = None,
+    weight: Tensor | None = None,
+) -> Average:
+    """The training loop: checkpoints in ``out``, the averaged weights returned. ``check`` runs at checkpoints."""
+    counts = [len(crops), 0 if whole is None else len(whole)]
+    run = Run(out, {"recipe": "nano_image2video", **asdict(settings), "clips": counts}, resume)
+    network.to(device).train()
+    optimiser = torch.optim.AdamW(
+        network.parameters(), lr=settings.rate, betas=(0.9, 0.99), weight_decay=settings.weight_decay, fused=True
+    )
+    average = Average(network, settings.average)
+    run.restore(network, optimiser, average)
+
+    def make(step: int) -> Batch:
+        rng = step_rng(settings.seed, step, 41)
+        large = whole is not None and rng.random() < settings.whole_share
+        clips, size = (whole, settings.whole_batch) if large else (crops, settings.batch)
+        assert clips is not None
+        return clips.batch(rng, size, noisy=settings.noisy_share)
+
+    means = Means()
+    for step, batch in prefetch(make, range(run.first_step, settings.steps)):
+        for group in optimiser.param_groups:
+            group["lr"] = settings.rate * warm_cosine(step, settings.steps)
+        with torch.autocast(torch.device(device).type, torch.bfloat16):
+            loss = loss_of(network, moved(batch, device), settings, torch_rng(settings.seed, step, 42), weight)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimiser.step()
+        average.update(network, step)
+        means.add(loss=loss, norm=norm)
+        done = step + 1
+        if done % 50 == 0 or done == settings.steps:
+            run.log(done, **means.take())
+        if done % settings.save_every == 0 or done == settings.steps:
+            run.save(done, network, optimiser, average)
+            if check is not None:
+                run.log(done, **check(averaged(network, average), done))
+    return average
+
+
+# --- what it can do so far --------------------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def generate(
+    network: nn.Module, batch: Batch, *, steps: int = 12, scale: float = PRESET["max_guidance"], seed: int = 3
+) -> Tensor:
+    """Clips from first frames, (B, T, C, h, w): the sampler of :mod:`vedit.engines.image2video` on a whole batch."""
+    levels = EDM.from_config(SCHEDULER)
+    clean = batch.latents
+    noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(seed)).to(clean)
+    scales = edm.rising(1.0, scale, clean.shape[1]).to(clean)
+
+    def denoise(x: Tensor, step: edm.Step) -> Tensor:
+        z = edm.to_network(x, step.sigma)
+
+        def evaluate(branch: str) -> Tensor:
+            shown = float(branch == "full")
+            level = torch.full((len(z),), float(edm.c_noise(step.sigma)), device=z.device)
+            first = shown * batch.first[:, None].expand_as(z)
+            with torch.autocast(z.device.type, torch.bfloat16):
+                return network(
+                    torch.cat([z, first], 2), level, shown * batch.embedding, batch.ids, return_dict=False
+                )[0].float()  # fmt: skip
+
+        return edm.to_clean(edm.guided(evaluate, scales), x, step.sigma)
+
+    return edm.euler(denoise, levels.start(noise), levels, steps)
+
+
+def checker(held: MovingClips, device: str, grid: Callable[[Tensor, Tensor, int], None] | None = None):
+    """A check on clips kept out of training.
+
+    The loss at three levels; of clips made from first frames, the error of the first frame and how much changes from
+    frame to frame, as a share of what does in truth (0 is a frozen clip). ``grid(truth, made, step)`` draws them.
+    """
+    count = min(24, len(held))
+    batch = moved(held.take(np.arange(count), np.zeros(count, bool), np.zeros(count, bool)), device)
+    few = moved(held.take(np.arange(min(6, count)), np.zeros(6, bool)[:count], np.zeros(6, bool)[:count]), device)
+
+    @torch.no_grad()
+    def check(network: nn.Module, step: int) -> dict[str, float]:
+        figures = {}
+        clean = batch.latents
+        noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(5)).to(clean)
+        for sigma in (0.5, 3.0, 20.0):
+            z = edm.to_network(clean + sigma * noise, sigma)
+            level = torch.full((len(z),), float(edm.c_noise(sigma)), device=z.device)
+            with torch.autocast(z.device.type, torch.bfloat16):
+                output = network(
+                    torch.cat([z, batch.first[:, None].expand_as(z)], 2), level, batch.embedding, batch.ids,
+                    return_dict=False,
+                )[0].float()  # fmt: skip
+            figures[f"loss_{sigma:g}"] = float((output - edm.target(clean, noise, sigma)).square().mean())
+        made, truth = generate(network, few), few.latents
+        figures["first_error"] = float((made[:, 0] - truth[:, 0]).square().mean())
+        changes = [(clip[:, 1:] - clip[:, :-1]).abs().mean() for clip in (made, truth)]
+        figures["change"] = float(changes[0] / changes[1])
+        if grid is not None:
+            grid(truth, made, step)
+        return figures
+
+    return check
+
+
+def draw_grid(truth: Tensor, made: Tensor, decode: Callable[[Tensor], Tensor], picture: Path) -> None:
+    """A PNG: for each clip (B, T, C, h, w) a row of the true frames above a row of the made ones."""
+    import cv2
+
+    rows = [
+        np.concatenate(list(((decode(clip).clamp(-1, 1).cpu() + 1) * 127.5).byte().permute(0, 2, 3, 1).numpy()), 1)
+        for pair in zip(truth, made, strict=True)
+        for clip in pair
+    ]
+    picture.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(picture), cv2.cvtColor(np.concatenate(rows), cv2.COLOR_RGB2BGR))
+
+
+def export(network: nn.Module, folder: Path) -> None:
+    """Write ``unet`` (bf16), ``scheduler`` and ``preset.json`` into ``folder``, as a bundle's role has them."""
+    final: Any = nn.Module.to(network, "cpu", torch.bfloat16)  # diffusers' own prints advice
+    final.save_pretrained(folder / "unet")
+    (folder / "scheduler").mkdir(parents=True, exist_ok=True)
+    (folder / "scheduler" / "scheduler_config.json").write_text(json.dumps(SCHEDULER, indent=1) + "\n")
+    (folder / "preset.json").write_text(json.dumps(PRESET, indent=2) + "\n")
+
+
+def main() -> None:
+    """Command line of the recipe."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("stage", choices=["cache", "train"])
+    parser.add_argument("--out", type=Path, default=Path("runs/image2video"))
+    parser.add_argument("--data", type=Path, default=Path("runs/data"))
+    parser.add_argument("--vae", type=Path, default=Path("runs/vae/vae"))
+    parser.add_argument("--clip", type=Path, default=Path("runs/clip/clip"), help="with its preprocessor_config.json")
+    parser.add_argument("--scenes", type=int, default=3000, help="for the crops, two each; a sixth as many for wholes")
+    parser.add_argument("--workers", type=int, help="processes that draw; by default one a core")
+    parser.add_argument("--steps", type=int, default=Settings.steps)
+    parser.add_argument("--batch", type=int, default=Settings.batch)
+    parser.add_argument("--rate", type=float, default=Settings.rate)
+    parser.add_argument("--seed", type=int, default=Settings.seed)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--resume", action="store_true")
+    args = parser.parse_args()
+
+    from diffusers import UNetSpatioTemporalConditionModel
+
+    from vedit import weights
+    from vedit.training.recipes.nano_instruct import channel_weight
+
+    codec = weights.load_vae(args.vae, torch.bfloat16).to(args.device)
+    encoder = weights.load_image_encoder(args.clip, args.clip, torch.bfloat16).to(args.device)
+
+    @torch.no_grad()
+    def encode(batch: Tensor) -> Tensor:
+        return codec.encode(batch.to(args.device)).cpu()
+
+    @torch.no_grad()
+    def embed(batch: Tensor) -> Tensor:
+        return encoder(batch.to(args.device)).cpu()
+
+    @torch.no_grad()
+    def decode(latents: Tensor) -> Tensor:
+        return codec.decode(latents)
+
+    def cache(seed: int, scenes: int, each: int, side: int) -> MovingClips:
+        folder = args.data / f"moving-{seed}-{scenes}-{side}"
+        return encode_clips(folder, seed, scenes, each, side, FRAMES, encode, embed, args.workers)
+
+    held = cache(99, 24, 1, CROP)
+    crops = cache(args.seed, args.scenes, 2, CROP)
+    whole = cache(args.seed + 50, max(1, args.scenes // 6), 1, SIZE)
+    if args.stage == "cache":
+        return
+    gains = channel_weight(args.vae, held.parts["frames"][:, 0])
+    torch.manual_seed(args.seed)
+    network = UNetSpatioTemporalConditionModel(**LAYOUT)
+    nn.init.zeros_(network.conv_out.weight)
+
+    def grid(truth: Tensor, made: Tensor, step: int) -> None:
+        draw_grid(truth, made, decode, args.out / "grids" / f"{step:06d}.png")
+
+    settings = Settings(steps=args.steps, batch=args.batch, rate=args.rate, seed=args.seed)
+    average = fit(
+        args.out, network.float(), crops, whole, settings, device=args.device, resume=args.resume,
+        check=checker(held, args.device, grid), weight=gains,
+    )  # fmt: skip
+    export(averaged(network, average), args.out)
+
+
+if __name__ == "__main__":
+    main()
