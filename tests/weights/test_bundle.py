@@ -108,7 +108,7 @@ def test_registry(tiny, models, tiny_models):
     assert list(ours) == ["pix2pix", "tiny"]
     info = weights.describe("tiny")
     assert info == ours["tiny"]
-    assert (info.roles, info.knows, info.path) == (("instruct",), ("snow", "sepia"), tiny)
+    assert (info.roles, info.knows, info.path) == (("image2video", "instruct"), ("snow", "sepia"), tiny)
     assert info.size == sum(file.stat().st_size for file in tiny.rglob("*") if file.is_file())
     assert info.sha256 == weights.open_bundle(tiny).sha256
     assert info.presets["instruct"]["steps"] == 4

@@ -60,14 +60,14 @@ def test_hub_ids_come_from_the_local_cache_only(tiny, models, tmp_path, monkeypa
     snapshot = tmp_path / "models--owner--name" / "snapshots" / "abc"
     asked = []
 
-    def cached(hub_id, name):
+    def cached(hub_id, name, **more):
         asked.append((hub_id, name))
         return str(snapshot / name) if hub_id == "owner/name" else None
 
     monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", cached)
     shutil.copytree(tiny, snapshot)
     assert weights.locate("owner/name") == snapshot
-    with pytest.raises(ModelError, match="hf download owner/other"):
+    with pytest.raises(ModelError, match="vedit models pull owner/other"):
         weights.locate("owner/other")
     assert ("owner/other", "model_index.json") in asked
 

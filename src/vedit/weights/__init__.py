@@ -4,17 +4,32 @@ Finding and checking need no torch; the ``load_*`` functions import what they ne
 """
 
 from vedit.weights.bundle import Bundle, open_bundle, write_manifest
-from vedit.weights.load import load_clip, load_schedule, load_tokenizer, load_unet, load_unet2d, load_vae
+from vedit.weights.layers import Layers, read_layers
+from vedit.weights.load import (
+    load_clip,
+    load_image2video_unet,
+    load_image_encoder,
+    load_levels,
+    load_schedule,
+    load_tokenizer,
+    load_unet,
+    load_unet2d,
+    load_vae,
+)
 from vedit.weights.registry import ModelInfo, describe, list_models
 from vedit.weights.search import installed, locate, model_folders
 
 __all__ = [
     "Bundle",
+    "Layers",
     "ModelInfo",
     "describe",
     "installed",
     "list_models",
     "load_clip",
+    "load_image2video_unet",
+    "load_image_encoder",
+    "load_levels",
     "load_schedule",
     "load_tokenizer",
     "load_unet",
@@ -23,5 +38,6 @@ __all__ = [
     "locate",
     "model_folders",
     "open_bundle",
+    "read_layers",
     "write_manifest",
 ]

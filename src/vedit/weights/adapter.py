@@ -113,6 +113,12 @@ def check(adapter: str | Path, method: str, bundle: Bundle) -> About:
     return about
 
 
+def carried(bundle: Bundle, method: str) -> Path | None:
+    """The adapter for ``method`` that a model brings along, if it does: ``carries`` in its preset names the file."""
+    entry = bundle.preset.get("carries", {}).get(method)
+    return None if entry is None else bundle.path / str(entry)
+
+
 def find(adapter: str | Path) -> Path:
     """The file of an adapter that is named by its folder or its file. Raises ``ModelError`` if there is none."""
     path = Path(adapter).expanduser()

@@ -15,6 +15,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from vedit.errors import ModelError
+from vedit.weights import checkpoints
+from vedit.weights.index import check_index
 from vedit.weights.search import BUNDLE, DIFFUSERS, locate
 
 MANIFEST = "manifest.json"
@@ -22,7 +24,11 @@ SCHEMA = 1
 
 # What each role needs. A diffusers folder names the same components differently.
 _ALL = ("vae", "clip", "tokenizer", "unet", "scheduler")
-COMPONENTS = {"instruct": _ALL, "text2image": _ALL}
+COMPONENTS = {
+    "instruct": _ALL,
+    "text2image": _ALL,
+    "image2video": ("vae", "image_encoder", "feature_extractor", "unet", "scheduler"),
+}
 _IN_DIFFUSERS = {"clip": "text_encoder"}
 
 # What a diffusers pipeline recommends, where its model card says so and its files do not.
@@ -37,6 +43,18 @@ _PRESETS: dict[str, dict[str, Any]] = {
         "multiple": 8,
     },
     "StableDiffusionPipeline": {"frames": 8, "overlap": 0, "size": 512, "multiple": 8},
+    # fps_offset: what is added to the frame rate before the network reads it.
+    "StableVideoDiffusionPipeline": {
+        "steps": 25,
+        "fps": 7,
+        "fps_offset": -1,
+        "motion_bucket": 127,
+        "noise_augmentation": 0.02,
+        "methods": {"revideo": {"fps": 10, "fps_offset": 0}},
+        "overlap": 1,
+        "size": 576,
+        "multiple": 64,
+    },
 }
 _DEFAULT_MAX_FRAMES = 32  # of vedit.nets.video_unet.Temporal
 
@@ -76,7 +94,11 @@ def open_bundle(model: str | Path, role: str = "instruct", *, verify: bool = Fal
     Files are checked against the manifest by name and size, with ``verify`` by content too. Raises ``ModelError`` that
     names the first file or key that is off.
     """
+    if not Path(model).expanduser().is_dir():  # a folder of one's own may be called anything
+        checkpoints.check_role(str(model), role)
     path = locate(str(model)).resolve()
+    if from_hub(path):
+        checkpoints.check_role(name_of(path), role)
     if (path / BUNDLE).is_file():
         check_manifest(path, content=verify)
         description = read_json(path / BUNDLE)
@@ -92,12 +114,13 @@ def open_bundle(model: str | Path, role: str = "instruct", *, verify: bool = Fal
         name = str(description.get("name", path.name))
     elif (path / DIFFUSERS).is_file():
         index = read_json(path / DIFFUSERS)
+        check_index(index, (file.relative_to(path).as_posix() for file in path.glob("*/*.py")), str(path / DIFFUSERS))
         wanted = {name: _IN_DIFFUSERS.get(name, name) for name in _components(role)}
         missing = sorted(folder for folder in wanted.values() if folder not in index)
         if missing:
             raise ModelError(
                 f"{path / DIFFUSERS}: {index.get('_class_name')} has no {', '.join(missing)}; "
-                f"it cannot be used for {role}"
+                f"it cannot be used for {role}; {checkpoints.instead(role)}"
             )
         entries = {name: _inside(path, folder) for name, folder in wanted.items()}
         preset = dict(_PRESETS.get(str(index.get("_class_name")), {}))
@@ -109,11 +132,18 @@ def open_bundle(model: str | Path, role: str = "instruct", *, verify: bool = Fal
         raise ModelError(f"{path / BUNDLE}: role {role} lacks {', '.join(lacking)}; get the model again")
     for component, folder in entries.items():
         if not folder.exists():
-            raise ModelError(f"{folder}: the {component} of {name} is missing; get the model again")
+            raise ModelError(f"{folder}: the {component} of {name} is missing; {again(path)}")
     if role == "text2image":
         _check_text2image(entries["unet"], name)
+    if role == "image2video":
+        preset.setdefault("frames", _check_image2video(entries["unet"], name))
     preset.setdefault("max_frames", _max_frames(entries.get("unet")))
     return Bundle(name, path, entries, preset)
+
+
+def preset_of(pipeline: str) -> dict[str, Any]:
+    """What vedit recommends for a pipeline of diffusers."""
+    return dict(_PRESETS.get(pipeline, {}))
 
 
 def write_manifest(folder: str | Path) -> Path:
@@ -224,8 +254,37 @@ def _check_text2image(unet: Path, name: str) -> None:
         )
 
 
+def _check_image2video(unet: Path, name: str) -> int:
+    """How many frames the network was made for. Raises ``ModelError`` for another kind of network."""
+    config = read_json(unet / "config.json")
+    kind, channels, latent = config.get("_class_name"), config.get("in_channels"), config.get("out_channels")
+    if kind != "UNetSpatioTemporalConditionModel":
+        raise ModelError(
+            f"{unet / 'config.json'}: describes a {kind}; image-to-video needs a UNetSpatioTemporalConditionModel"
+        )
+    if not isinstance(latent, int) or channels != 2 * latent:
+        raise ModelError(
+            f"{name}: its U-Net takes {channels} channels for {latent} of the latents; image-to-video needs twice as "
+            "many, the second half for the first frame"
+        )
+    return int(config.get("num_frames", 14))
+
+
 def name_of(path: Path) -> str:
     """``owner/name`` for a snapshot in the Hugging Face cache, else the folder's name."""
-    if path.parent.name == "snapshots" and path.parents[1].name.startswith("models--"):
+    if from_hub(path):
         return path.parents[1].name.removeprefix("models--").replace("--", "/")
     return path.name
+
+
+def from_hub(path: Path) -> bool:
+    """Whether a folder is a snapshot in the Hugging Face cache."""
+    return path.parent.name == "snapshots" and path.parents[1].name.startswith("models--")
+
+
+def again(path: Path) -> str:
+    """What to do about a file that is missing in a model's folder, or in one of its components."""
+    for folder in (path, *path.parents):
+        if from_hub(folder):
+            return f"vedit models pull {name_of(folder)} fetches what is missing"
+    return "get the model again"

@@ -2,36 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vedit.errors import ModelError
-from vedit.weights.bundle import read_json
+from vedit.weights.bundle import again, read_json
 
 if TYPE_CHECKING:
     import torch
-    from diffusers import UNet2DConditionModel
+    from diffusers import UNet2DConditionModel, UNetSpatioTemporalConditionModel
     from transformers import CLIPModel, CLIPTextModel, CLIPTokenizer
 
+    from vedit.diffusion.edm import EDM
     from vedit.diffusion.schedule import Schedule
     from vedit.nets.codec import Codec
+    from vedit.nets.image_encoder import ImageEncoder
     from vedit.nets.video_unet import VideoUNet
 
+VAES = ("PatchAutoencoder", "AutoencoderTiny", "AutoencoderKL", "AutoencoderKLTemporalDecoder")
 PICKLES = (".bin", ".ckpt", ".pt", ".pth", ".pkl")
 
 
 def load_vae(folder: str | Path, dtype: torch.dtype | None = None) -> Codec:
-    """A ``PatchAutoencoder``, ``AutoencoderTiny`` or ``AutoencoderKL`` as a :class:`~vedit.nets.codec.Codec`, in
-    evaluation mode."""
+    """A ``PatchAutoencoder`` or one of diffusers' ``AutoencoderTiny``, ``AutoencoderKL`` and
+    ``AutoencoderKLTemporalDecoder`` as a :class:`~vedit.nets.codec.Codec`, in evaluation mode."""
     import diffusers
 
     from vedit.nets.codec import Codec
     from vedit.nets.patch_autoencoder import PatchAutoencoder
 
     folder = Path(folder)
-    kind = _kind(folder, ("PatchAutoencoder", "AutoencoderTiny", "AutoencoderKL"))
+    kind = _kind(folder, VAES)
     variant = _variant(folder, "diffusion_pytorch_model")
     network = PatchAutoencoder if kind == "PatchAutoencoder" else getattr(diffusers, kind)
     with quietly("diffusers"):
@@ -100,6 +103,50 @@ def load_unet2d(folder: str | Path, dtype: torch.dtype | None = None) -> UNet2DC
         ).eval()
 
 
+def load_image2video_unet(folder: str | Path, dtype: torch.dtype | None = None) -> UNetSpatioTemporalConditionModel:
+    """A ``UNetSpatioTemporalConditionModel``, in evaluation mode."""
+    import diffusers
+
+    folder = Path(folder)
+    _kind(folder, ("UNetSpatioTemporalConditionModel",))
+    variant = _variant(folder, "diffusion_pytorch_model")
+    with quietly("diffusers"):
+        return _from_pretrained(
+            diffusers.UNetSpatioTemporalConditionModel, folder, torch_dtype=_dtype(dtype), variant=variant
+        ).eval()
+
+
+def load_image_encoder(folder: str | Path, preprocessing: str | Path, dtype: torch.dtype | None = None) -> ImageEncoder:
+    """A ``CLIPVisionModelWithProjection``, or the pictures' half of a ``CLIPModel``, in evaluation mode.
+
+    ``preprocessing``: the folder of the ``preprocessor_config.json`` with the mean and deviation of its colours.
+    """
+    import transformers
+
+    from vedit.nets.image_encoder import ImageEncoder
+
+    folder, preprocessing = Path(folder), Path(preprocessing)
+    kinds = {"clip": "CLIPModel", "clip_vision_model": "CLIPVisionModelWithProjection"}
+    kind = kinds.get(str(_config(folder).get("model_type")))
+    if kind is None:
+        raise ModelError(f"{folder / 'config.json'}: describes a {_config(folder).get('model_type')}, not a CLIP model")
+    colours = read_json(preprocessing / "preprocessor_config.json")
+    mean, deviation = colours.get("image_mean"), colours.get("image_std")
+    if not all(isinstance(values, list) and len(values) == 3 for values in (mean, deviation)):
+        raise ModelError(f"{preprocessing / 'preprocessor_config.json'}: has no image_mean and image_std of 3 colours")
+    variant = _variant(folder, "model")
+    with quietly("transformers"):
+        network = _from_pretrained(getattr(transformers, kind), folder, dtype=_dtype(dtype), variant=variant)
+    return ImageEncoder(network, mean, deviation).eval()  # type: ignore[arg-type]
+
+
+def load_levels(folder: str | Path) -> EDM:
+    """The :class:`~vedit.diffusion.edm.EDM` of a ``scheduler_config.json`` or the folder that holds it."""
+    from vedit.diffusion.edm import EDM
+
+    return EDM.from_config(folder)
+
+
 def load_schedule(folder: str | Path) -> Schedule:
     """The :class:`~vedit.diffusion.schedule.Schedule` of a ``scheduler_config.json`` or the folder that holds it."""
     from vedit.diffusion.schedule import Schedule
@@ -151,13 +198,13 @@ def _variant(folder: Path, stem: str) -> str | None:
     pickles = sorted(file for file in folder.iterdir() if file.suffix in PICKLES)
     if pickles:
         raise ModelError(_pickle(pickles[0]))
-    raise ModelError(f"{folder / (stem + '.safetensors')}: missing; get the model again")
+    raise ModelError(f"{folder / (stem + '.safetensors')}: missing; {again(folder)}")
 
 
 def _pickle(file: Path) -> str:
     return (
-        f"{file}: is a pickle and is refused, since reading one can run any code; get the model's safetensors, or "
-        "convert it where you trust it: load it with torch and save it with safetensors.torch.save_file"
+        f"{file}: is a pickle and is refused, since reading one can run any code; get the model's safetensors, or make "
+        "a folder of it with vedit models convert"
     )
 
 
@@ -202,3 +249,56 @@ def quietly(library: str) -> Iterator[None]:
         messages.set_verbosity(level)
         if bars:
             messages.enable_progress_bar()
+
+
+def empty_vae(folder: str | Path, dtype: torch.dtype) -> Codec:
+    """The autoencoder of a folder without its weights, on torch's meta device."""
+    import diffusers
+
+    from vedit.nets.codec import Codec
+    from vedit.nets.patch_autoencoder import PatchAutoencoder
+
+    kind = _kind(Path(folder), VAES)
+    network = PatchAutoencoder if kind == "PatchAutoencoder" else getattr(diffusers, kind)
+    return Codec(_empty(network, Path(folder), dtype)).eval()
+
+
+def empty_unet_call(folder: str | Path, dtype: torch.dtype, latents: torch.Tensor) -> Callable[[], Any]:
+    """One evaluation of the U-Net of a folder without its weights, for ``latents`` (T, C, h, w) on the meta device."""
+    import diffusers
+    import torch
+    from diffusers.models.unets.unet_motion_model import UNetMotionModel
+
+    from vedit.nets.video_unet import Temporal, VideoUNet
+
+    folder = Path(folder)
+    config = _config(folder)
+    frames, _, height, width = latents.shape
+    kinds = ("VideoUNet", "UNet2DConditionModel", "UNetSpatioTemporalConditionModel")
+    kind = _kind(folder, kinds)
+    time = torch.zeros((), device="meta")
+    if kind == "VideoUNet":
+        with torch.device("meta"), as_model_error(folder), quietly("diffusers"):
+            unet: Any = UNetMotionModel(**config["unet"])
+            video = VideoUNet(unet, Temporal.from_dict(config["temporal"])).to(dtype).eval()
+        clip = torch.empty(1, frames, video.in_channels, height, width, device="meta")
+        text = torch.empty(1, 77, unet.config["cross_attention_dim"], device="meta")
+        return lambda: video(clip, time, text)
+    network = _empty(getattr(diffusers, kind), folder, dtype).eval()
+    channels, reads = int(network.config["in_channels"]), network.config["cross_attention_dim"]
+    if kind == "UNet2DConditionModel":
+        flat = torch.empty(frames, channels, height, width, device="meta", dtype=dtype)
+        text = torch.empty(frames, 77, reads, device="meta", dtype=dtype)
+        return lambda: network(flat, time, text, return_dict=False)
+    clip = torch.empty(1, frames, channels, height, width, device="meta", dtype=dtype)
+    image = torch.empty(1, 1, reads, device="meta", dtype=dtype)
+    return lambda: network(clip, time, image, torch.empty(1, 3, device="meta", dtype=dtype), return_dict=False)
+
+
+def _empty(kind: Any, folder: Path, dtype: torch.dtype) -> Any:
+    import torch
+
+    with torch.device("meta"), as_model_error(folder), quietly("diffusers"):
+        return kind.from_config({key: value for key, value in _config(folder).items() if key != "_class_name"}).to(
+            dtype
+        )

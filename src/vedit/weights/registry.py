@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from vedit.errors import ModelError
-from vedit.weights.bundle import COMPONENTS, Bundle, open_bundle, read_json
+from vedit.weights.bundle import COMPONENTS, Bundle, name_of, open_bundle, read_json
 from vedit.weights.search import BUNDLE, installed, locate
 
 
@@ -38,7 +38,7 @@ def _inform(path: Path) -> ModelInfo:
     bundles = _bundles(path)
     knows = dict.fromkeys(word for bundle in bundles.values() for word in bundle.preset.get("knows", ()))
     return ModelInfo(
-        name=next((bundle.name for bundle in bundles.values()), path.name),
+        name=next((bundle.name for bundle in bundles.values()), name_of(path)),
         path=path,
         roles=tuple(sorted(bundles)),
         size=sum(file.stat().st_size for file in path.rglob("*") if file.is_file()),

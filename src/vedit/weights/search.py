@@ -12,7 +12,7 @@ from vedit.errors import ModelError
 BUNDLE, DIFFUSERS = "bundle.json", "model_index.json"
 SINGLE = "config.json"  # one network on its own, such as a CLIP model
 
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
 
 def model_folders() -> list[Path]:
@@ -24,6 +24,15 @@ def model_folders() -> list[Path]:
     if os.environ.get("VEDIT_MODELS"):
         folders.insert(0, Path(os.environ["VEDIT_MODELS"]))
     return [folder for folder in folders if folder.is_dir()]
+
+
+def hub_cache() -> Path:
+    """The cache of the Hugging Face hub, where other tools have it too: ``$HF_HUB_CACHE``, or below ``$HF_HOME``."""
+    named = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE")
+    if named:
+        return Path(named).expanduser()
+    caches = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
+    return Path(os.environ.get("HF_HOME") or caches / "huggingface").expanduser() / "hub"
 
 
 def is_model(folder: Path) -> bool:
@@ -55,26 +64,31 @@ def locate(model: str) -> Path:
         for folder in model_folders():
             if is_model(folder / model):
                 return folder / model
-    elif _HUB_ID.fullmatch(model):
+    elif HUB_ID.fullmatch(model):
         cached = _cached_snapshot(model)
         if cached is not None:
             return cached
     names = ", ".join(found.name for found in installed()) or "none"
     asked = os.environ.get("VEDIT_MODELS")
     note = f" ($VEDIT_MODELS is {asked})" if asked else ""
-    if _HUB_ID.fullmatch(model):
+    if HUB_ID.fullmatch(model):
         raise ModelError(
             f"{model}: no such folder, and not in the local Hugging Face cache; vedit downloads nothing by itself: "
-            f"fetch it with `hf download {model}`, or use a model that is here: {names}{note}"
+            f"fetch it with `vedit models pull {model}`, or use a model that is here: {names}{note}"
         )
     raise ModelError(f"{model}: no such folder and no such model; models that are here: {names}{note}")
 
 
 def _cached_snapshot(hub_id: str) -> Path | None:
+    """Its folder at the commit that the registry pins, else at the one that ``main`` was when it was fetched."""
     from huggingface_hub import try_to_load_from_cache
 
-    for name in (BUNDLE, DIFFUSERS, SINGLE):
-        found = try_to_load_from_cache(hub_id, name)
-        if isinstance(found, str):
-            return Path(found).parent
+    from vedit.weights import checkpoints
+
+    row = checkpoints.find(hub_id)
+    for revision in dict.fromkeys((row.revision if row else None, None)):
+        for name in (BUNDLE, DIFFUSERS, SINGLE, *(row.files if row else ())):
+            found = try_to_load_from_cache(hub_id, name, cache_dir=hub_cache(), revision=revision)
+            if isinstance(found, str):
+                return Path(found).parent
     return None
