@@ -43,10 +43,16 @@ def default_limit() -> int:
     text = os.environ.get(SIZE, "").strip()
     if not text:
         return DEFAULT_LIMIT
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)B?", text.upper())
-    if match is None:
+    size = parse_size(text)
+    if size is None:
         raise UsageError(f"${SIZE} is {text!r}; give a size such as 500M or 20G, or 0 for no cache")
-    return int(float(match[1]) * _UNITS[match[2]])
+    return size
+
+
+def parse_size(text: str) -> int | None:
+    """Bytes of ``500M`` or ``20G``; None for what is no size."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)B?", text.strip().upper())
+    return None if match is None else int(float(match[1]) * _UNITS[match[2]])
 
 
 def digest(**parts: Any) -> str:

@@ -32,7 +32,7 @@ class ModelError(VeditError):
 
 
 class ResourceError(VeditError):
-    """Memory or device not available. Exit code 5."""
+    """Memory, disk or device not available. Exit code 5."""
 
     exit_code = 5
 

@@ -29,15 +29,27 @@ class EditJob(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    command: Literal["instruct", "prompt-edit"] = "instruct"
+    command: Literal["instruct", "prompt-edit", "drag-motion", "first-frame-edit"] = "instruct"
     input: str = Field(min_length=1)
     output: str = Field(min_length=1)
-    prompt: str  # the instruction, or what the clip shall show
+    prompt: str = ""  # the instruction, or what the clip shall show
     source_prompt: str | None = None  # what the clip shows; for prompt-edit
     model: str = Field("nano", min_length=1)
     method: str = Field("instructvid2vid", min_length=1)
     adapter: str | None = Field(None, min_length=1)  # folder of what train-adapter made
     settings: dict[str, Setting] = Field(default_factory=dict)  # typed by the method's own Settings
+
+    # For drag-motion, in pixels of the displayed clip; see vedit.video.tracks and vedit.video.regions.
+    region: tuple[str, ...] = ()  # "x,y,width,height" or a picture, white where the clip is edited
+    track: tuple[str, ...] = ()  # "x,y x,y ...", each with @TIME if wanted
+    tracks: str | None = Field(None, min_length=1)  # a file of tracks: JSON, CSV, SVG
+    follow: tuple[str, ...] = ()  # "x,y": points of the source whose way is kept
+    first_frame: str | None = Field(None, min_length=1)  # a picture: the first frame, edited
+
+    # For first-frame-edit, beside first_frame, region and prompt.
+    instruction: str | None = None  # what makes the first frame, by vedit instruct
+    instruct_model: str = Field("nano", min_length=1)
+    fit: Literal["stretch", "crop", "pad"] | None = None  # of a first frame of another size than the clip's
 
     seed: int = Field(0, ge=0, lt=2**63)
     size: int = Field(256, ge=8, le=8192)  # pixels: short side at which the model works
@@ -54,6 +66,8 @@ class EditJob(BaseModel):
 
     device: str = "auto"
     dtype: Literal["auto", "fp32", "fp16", "bf16"] = "auto"
+    hwaccel: Literal["none", "auto", "cuda"] = "auto"  # what decodes; auto: a CUDA device that runs the networks
+    vram: str | None = None  # memory that the networks may hold: "8G"; None: no limit, and no plan
     threads: int | None = Field(None, ge=1, le=1024)  # None: the cores this process may use
 
     codec: str | None = None  # encoder; None: the writer's choice for the container
@@ -67,6 +81,20 @@ class EditJob(BaseModel):
 
     @model_validator(mode="after")
     def _said_something(self) -> EditJob:
+        if self.command == "drag-motion":
+            if self.fit is not None and self.first_frame is None:
+                raise ValueError(f"--fit {self.fit}: there is no --first-frame to fit; leave it out")
+            return self
+        if self.command == "first-frame-edit":
+            if self.first_frame is None and self.instruction is None:
+                raise ValueError("EDITED is missing; give the edited first frame, or make it with --instruction")
+            if self.first_frame is not None and self.instruction is not None:
+                raise ValueError("--instruction makes the edited first frame, and EDITED is one; give one of them")
+            if self.instruction is not None and not self.instruction.strip():
+                raise ValueError("--instruction is empty; say what to change")
+            if self.fit is not None and self.first_frame is None:
+                raise ValueError(f"--fit {self.fit}: what --instruction makes fits by itself; leave --fit out")
+            return self
         if self.command == "instruct":
             if not self.prompt.strip():
                 raise ValueError("the instruction is empty; say what to change")
@@ -135,6 +163,8 @@ def one_line(error: ValidationError, prefix: str = "") -> str:
         return f"{option} {message}"
     if first["type"] == "missing":
         return f"{option} is missing"
+    if first["type"] == "string_unicode":
+        return f"{option}: is not text in UTF-8; rename the file, or write it anew"
     if first["type"] == "extra_forbidden":
         return f"{option} does not exist"
     return f"{option}: {message[0].lower() + message[1:]}, found {first['input']!r}"

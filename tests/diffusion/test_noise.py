@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from vedit.diffusion.noise import clip_noise, frame_noise
+from vedit.diffusion.noise import clip_noise, falling_noise, frame_noise
 
 SHAPE = (16, 32, 32)
 
@@ -32,3 +32,20 @@ def test_unit_variance_and_correlation(share):
 def test_share_is_bounded():
     with pytest.raises(ValueError, match="share"):
         frame_noise(0, [0], SHAPE, 1.5)
+
+
+def test_falling_noise_moves_down_by_whole_cells_and_stays_white():
+    noise = falling_noise(5, range(200), (16, 8, 8), 1.0)  # 2 × 2 cells a position, so 2 cells a frame
+    fine = torch.nn.functional.pixel_shuffle(noise, 2)[:, 0]
+    assert torch.equal(fine[1][2:], fine[0][:-2])
+    assert torch.equal(fine[199][2:], fine[198][:-2])
+    assert torch.equal(falling_noise(5, [150], (16, 8, 8), 1.0)[0], noise[150])
+    fresh = fine[:, :2]  # rows that came in
+    assert float(fresh.std()) == pytest.approx(1.0, abs=0.02)
+    assert float(fresh.mean()) == pytest.approx(0.0, abs=0.02)
+    assert not torch.equal(falling_noise(6, [0], (16, 8, 8), 1.0)[0], noise[0])
+
+
+def test_falling_noise_of_channels_that_cells_cannot_share():
+    noise = falling_noise(5, range(3), (3, 8, 8), 1.0)
+    assert torch.equal(noise[1][:, 1:], noise[0][:, :-1])

@@ -1,5 +1,4 @@
 import itertools
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +10,7 @@ from vedit.diffusion.noise import frame_noise
 from vedit.diffusion.sampling import SOLVERS, ddim
 from vedit.engines.base import Window, choose_dtype
 from vedit.engines.instructvid2vid import InstructVid2Vid, Settings, hold
+from vedit.engines.shared import Knowledge, Tally
 from vedit.errors import ModelError, ResourceError, UsageError
 
 from .tiny import CHANNELS, clip_frames, tiny_unet, tiny_unet2d, write_bundle
@@ -90,7 +90,7 @@ def test_identical_temporal_layers_give_what_the_2d_network_gives_frame_by_frame
 
         with torch.no_grad():
             latents = ddim(denoise, single, engine.schedule, 4)
-        torch.testing.assert_close(result.carry.latents[frame], latents[0], rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(result.carry.kept.latents[frame], latents[0], rtol=1e-4, atol=1e-4)
 
 
 def test_frames_matter_to_each_other_once_temporal_layers_are_trained(bundle, still_bundle):
@@ -150,7 +150,7 @@ def test_references_are_exact_in_the_corrected_steps(bundle, solver, correction,
     def spy(denoise, noise, schedule, steps, *, correct, progress):
         def watched(clean, z, step):
             held = correct(clean, z, step)
-            exact.append(torch.equal(held[:2], before.carry.latents[4:6]))
+            exact.append(torch.equal(held[:2], before.carry.kept.latents[4:6]))
             return held
 
         return solvers[solver](denoise, noise, schedule, steps, correct=watched, progress=progress)
@@ -166,8 +166,8 @@ def test_all_steps_corrected_end_on_the_reference(bundle):
     first = engine.edit(Window(frames[:6], 0), PROMPT)
     source = engine.codec.encode(frames[4:10])
     noise = frame_noise(0, range(4, 10), source.shape[1:], 0.5)
-    latents, _ = engine.sample(noise, source, PROMPT, first.carry.latents[4:6])
-    torch.testing.assert_close(latents[:2], first.carry.latents[4:6])
+    latents = engine.sample(noise, source, PROMPT, Tally(), first.carry.kept.latents[4:6])
+    torch.testing.assert_close(latents[:2], first.carry.kept.latents[4:6])
 
 
 def test_reference_frames_come_back_as_the_window_before_gave_them(bundle):
@@ -194,10 +194,11 @@ def test_one_window_over_everything_is_plain_sampling(bundle):
     """No references: the correction has no part in it."""
     engine, frames = build(bundle), clip_frames(6)
     source = engine.codec.encode(frames)
-    latents, evaluations = engine.sample(frame_noise(0, range(6), source.shape[1:], 0.5), source, PROMPT)
+    tally = Tally()
+    latents = engine.sample(frame_noise(0, range(6), source.shape[1:], 0.5), source, PROMPT, tally)
     edited = engine.edit(Window(frames, 0), PROMPT)
-    assert evaluations == edited.evaluations
-    torch.testing.assert_close(edited.carry.latents, latents)
+    assert tally.evaluations == edited.evaluations
+    torch.testing.assert_close(edited.carry.kept.latents, latents)
     torch.testing.assert_close(edited.frames, engine.codec.decode(latents))
 
 
@@ -264,11 +265,12 @@ def test_it_says_when_an_instruction_is_far_from_what_it_knows(bundle):
     assert engine.knows("snow") is None
     assert "too long" in engine.knows("snow " * 20)
 
-    def told(prompt, **settings):
-        options = {"directions": {"directions": known}, "threshold": 0.999, "known": ("snow", "sepia"), "model": "tiny"}
+    def told(prompt, **known_else):
+        facts = {"directions": {"directions": known}, "threshold": 0.999, "known": ("snow", "sepia"), "model": "tiny"}
+        knowledge = Knowledge(**(facts | known_else))
         made = InstructVid2Vid(
-            engine.codec, engine.text, tiny_unet(), engine.schedule, Settings(), **(options | settings)
-        )
+            engine.codec, engine.text, tiny_unet(), engine.schedule, Settings(), knowledge=knowledge
+        )  # fmt: skip
         return made.knows(prompt)
 
     assert told("snow") is None
@@ -283,31 +285,33 @@ def test_it_says_when_an_instruction_is_far_from_what_it_knows(bundle):
     assert told("9,9?9", directions=others, threshold=None) is None
 
 
-def test_a_random_edit_takes_the_steps_that_the_model_advises_for_it(bundle):
+def test_noise_falls_for_what_falls(bundle):
     engine = build(bundle)
-    known = {"directions": engine.text.embed(["snow", "sepia"]), "random": torch.tensor([True, False])}
+    directions = {"directions": engine.text.embed(["snow", "sepia"]), "fall": torch.tensor([1.0, 0.0])}
 
-    def steps(prompt, directions=known, **settings):
+    def noise(prompt, first, known=directions, **settings):
         made = InstructVid2Vid(
-            engine.codec, engine.text, tiny_unet(), engine.schedule, Settings(**settings), directions=directions
+            engine.codec,
+            engine.text,
+            tiny_unet(),
+            engine.schedule,
+            Settings(**settings),
+            seed=3,
+            knowledge=Knowledge(known),
         )
-        return made.steps(prompt)
+        return made.noise(range(first, first + 3), (4, 8, 8), prompt)
 
-    assert steps("snow", steps=1, random_steps=6) == 6
-    assert steps("sepia", steps=1, random_steps=6) == 1
-    assert steps("snow", steps=1) == 1
-    assert steps("snow", directions={"directions": known["directions"]}, steps=1, random_steps=6) == 1
-
-
-def test_steps_that_are_given_hold_for_every_instruction(bundle):
-    advice = replace(bundle, preset={**bundle.preset, "steps": 1, "random_steps": 6})
-    assert engines.advised("instructvid2vid", advice, {})["random_steps"] == 6
-    assert "random_steps" not in engines.advised("instructvid2vid", advice, {"steps": 3})
-    assert engines.advised("instructvid2vid", advice, {"steps": 3, "random_steps": 4})["random_steps"] == 4
+    still = frame_noise(3, range(3), (4, 8, 8), 0.5)
+    falling = noise("snow", 0)
+    assert torch.equal(falling[1][:, 1:], falling[0][:, :-1])
+    assert torch.equal(falling[1:], noise("snow", 1)[:2])
+    assert torch.equal(noise("sepia", 0), still)
+    assert torch.equal(noise("snow", 0, fall=False), still)
+    assert torch.equal(noise("snow", 0, {"directions": directions["directions"]}), still)
 
 
 def test_methods_are_named_without_importing_torch(python):
     done = python("import sys; from vedit import engines; print(sorted(engines.METHODS), 'torch' in sys.modules)")
-    names = ["fatezero", "instructvid2vid", "sdedit", "tcve", "text2video-zero", "tokenflow", "tune-a-video"]
-    names.append("video-instruct-pix2pix")
+    names = ["anyv2v", "fatezero", "instructvid2vid", "revideo", "sdedit", "tcve", "text2video-zero", "tokenflow"]
+    names += ["tune-a-video", "video-instruct-pix2pix"]
     assert done.stdout.split("\n")[0] == f"{names} False"

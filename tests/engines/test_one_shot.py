@@ -14,7 +14,7 @@ from vedit.diffusion.inversion import invert
 from vedit.diffusion.sampling import ddim
 from vedit.diffusion.schedule import Schedule
 from vedit.engines.base import Window
-from vedit.engines.prompt import Tally
+from vedit.engines.shared import Tally
 from vedit.engines.tcve import TCVE
 from vedit.engines.tune_a_video import TuneAVideo
 from vedit.errors import ModelError, UsageError

@@ -15,7 +15,7 @@ from vedit.diffusion.noise import frame_noise
 from vedit.diffusion.sampling import ddim
 from vedit.engines import fatezero, tokenflow
 from vedit.engines.base import Window
-from vedit.engines.prompt import Tally
+from vedit.engines.shared import Tally
 from vedit.errors import ModelError, UsageError
 from vedit.jobs import PromptPair
 

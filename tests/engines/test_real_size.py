@@ -9,7 +9,7 @@ import torch
 from vedit import engines
 from vedit.diffusion.attention import places
 from vedit.diffusion.schedule import Schedule
-from vedit.engines.prompt import Tally
+from vedit.engines.shared import Tally
 from vedit.jobs import PromptPair
 
 WORDS = [("a", [1]), ("red", [2]), ("ball", [3])]

@@ -39,6 +39,17 @@ SCHEDULER = {
     "timestep_spacing": "trailing",
 }
 
+IMAGE2VIDEO = {
+    "steps": 3,
+    "fps": 12,
+    "fps_offset": 0,
+    "noise_augmentation": 0.0,
+    "frames": 6,
+    "overlap": 1,
+    "size": 32,
+    "multiple": 8,
+}
+
 SD = {"rescale_betas_zero_snr": False, "timestep_spacing": "leading", "steps_offset": 1, "set_alpha_to_one": False}
 
 
@@ -55,7 +66,14 @@ def write_bundle(folder: Path, name: str = "tiny", temporal_noise: float = 0.1, 
     _write_json(folder / "instruct" / "preset.json", PRESET | preset)
     parts = {"vae": "vae", "clip": "clip", "tokenizer": "tokenizer", "unet": "instruct/unet"}
     parts |= {"scheduler": "instruct/scheduler", "preset": "instruct/preset.json"}
-    _write_json(folder / "bundle.json", {"schema": 1, "name": name, "roles": {"instruct": parts}})
+    image2video_unet().save_pretrained(folder / "image2video" / "unet")
+    _write_json(folder / "image2video" / "scheduler" / "scheduler_config.json", LEVELS | {"sigma_max": 80.0})
+    _write_json(folder / "image2video" / "preset.json", IMAGE2VIDEO)
+    colours = {"image_mean": [0.5, 0.5, 0.5], "image_std": [0.25, 0.25, 0.25]}
+    _write_json(folder / "clip" / "preprocessor_config.json", colours)
+    video = {"vae": "vae", "image_encoder": "clip", "feature_extractor": "clip", "unet": "image2video/unet"}
+    video |= {"scheduler": "image2video/scheduler", "preset": "image2video/preset.json"}
+    _write_json(folder / "bundle.json", {"schema": 1, "name": name, "roles": {"instruct": parts, "image2video": video}})
     write_manifest(folder)
     return folder
 
@@ -159,6 +177,75 @@ def write_diffusers(folder: Path, pipeline: str = "StableDiffusionInstructPix2Pi
     index = {"vae": "AutoencoderKL", "text_encoder": "CLIPTextModel", "tokenizer": "CLIPTokenizer"}
     index |= {"unet": "UNet2DConditionModel", "scheduler": "DDIMScheduler"}
     _write_json(folder / "model_index.json", {"_class_name": pipeline} | index)
+    return folder
+
+
+def image2video_unet(cross_attention_dim: int = WIDTH) -> Any:
+    """An image-to-video U-Net with the blocks of Stable Video Diffusion; the class wants widths of 32 and multiples.
+
+    Its group norms have 32 groups, so that narrower or on smaller latents it would turn rounding into noise.
+    """
+    from diffusers import UNetSpatioTemporalConditionModel
+
+    torch.manual_seed(8)
+    return UNetSpatioTemporalConditionModel(
+        in_channels=2 * CHANNELS,
+        out_channels=CHANNELS,
+        block_out_channels=(32, 64, 64, 64),
+        addition_time_embed_dim=16,
+        projection_class_embeddings_input_dim=48,
+        layers_per_block=2,
+        cross_attention_dim=cross_attention_dim,
+        num_attention_heads=2,
+        num_frames=6,
+    ).eval()
+
+
+LEVELS = {
+    "_class_name": "EulerDiscreteScheduler",
+    "beta_schedule": "scaled_linear",
+    "prediction_type": "v_prediction",
+    "timestep_type": "continuous",
+    "timestep_spacing": "leading",
+    "steps_offset": 1,
+    "use_karras_sigmas": True,
+    "sigma_min": 0.002,
+    "sigma_max": 700.0,
+}
+
+
+def write_image2video(folder: Path, **scheduler: Any) -> Path:
+    """A folder as Stable Video Diffusion has it: temporal decoder, CLIP's vision half, a spatio-temporal U-Net."""
+    from diffusers import AutoencoderKLTemporalDecoder
+    from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+
+    torch.manual_seed(7)
+    AutoencoderKLTemporalDecoder(
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        block_out_channels=(32, 32, 32, 32),
+        layers_per_block=1,
+        latent_channels=CHANNELS,
+        scaling_factor=0.5,
+    ).save_pretrained(folder / "vae")
+    vision = {"hidden_size": WIDTH, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    vision |= {"image_size": 224, "patch_size": 56, "projection_dim": WIDTH}
+    CLIPVisionModelWithProjection(CLIPVisionConfig(**vision)).save_pretrained(folder / "image_encoder")
+    image2video_unet().save_pretrained(folder / "unet")
+    _write_json(folder / "scheduler" / "scheduler_config.json", LEVELS | scheduler)
+    colours = {
+        "image_mean": [0.48, 0.46, 0.41],
+        "image_std": [0.27, 0.26, 0.28],
+        "image_processor_type": "CLIPImageProcessor",
+    }
+    _write_json(folder / "feature_extractor" / "preprocessor_config.json", colours)
+    clip, ours = "transformers", "diffusers"
+    index: dict[str, Any] = {"vae": (ours, "AutoencoderKLTemporalDecoder")}
+    index |= {
+        "image_encoder": (clip, "CLIPVisionModelWithProjection"),
+        "feature_extractor": (clip, "CLIPImageProcessor"),
+    }
+    index |= {"unet": (ours, "UNetSpatioTemporalConditionModel"), "scheduler": (ours, "EulerDiscreteScheduler")}
+    _write_json(folder / "model_index.json", {"_class_name": "StableVideoDiffusionPipeline"} | index)
     return folder
 
 

@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-
 import torch
 
-_SPEC = importlib.util.spec_from_file_location("tiny", Path(__file__).parents[1] / "engines" / "tiny.py")
-assert _SPEC is not None and _SPEC.loader is not None
-tiny = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(tiny)
+from tests.engines import tiny
 
 CHANNELS = tiny.CHANNELS
 

@@ -22,7 +22,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-_NAME = re.compile(r"(?:(down|up)_blocks\.(\d+)|mid_block)\.attentions\.(\d+)\.transformer_blocks\.(\d+)\.attn([12])")
+_NAME = re.compile(
+    r"(?:(down|up)_blocks\.(\d+)|mid_block)\.attentions\.(\d+)\.(temporal_)?transformer_blocks\.(\d+)\.attn([12])"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,17 +44,18 @@ class Place:
     text: bool
 
 
-def places(unet: nn.Module, *, text: bool) -> list[Place]:
+def places(unet: nn.Module, *, text: bool, temporal: bool = False) -> list[Place]:
     """The layers that attend to the text, or those that attend to the picture, in the order of a U-Net's blocks.
 
-    ``unet``: any of diffusers' U-Nets with ``down_blocks``, ``mid_block`` and ``up_blocks``. Temporal layers are not
-    among them.
+    ``unet``: any of diffusers' U-Nets with ``down_blocks``, ``mid_block`` and ``up_blocks``. ``temporal``: instead, the
+    layers of ``UNetSpatioTemporalConditionModel`` over frames; in their calls positions are the batch and frames the
+    tokens.
     """
     levels = len(unet.down_blocks)  # type: ignore[arg-type]
     found = []
     for name, module in unet.named_modules():
         match = _NAME.fullmatch(name)
-        if match is None or (match[5] == "2") is not text:
+        if match is None or (match[6] == "2") is not text or (match[4] is not None) is not temporal:
             continue
         part, block = match[1] or "mid", int(match[2] or 0)
         depth = {"down": block, "mid": levels - 1, "up": levels - 1 - block}[part]
@@ -179,7 +182,8 @@ def residuals(
     """
     with ExitStack() as stack:
         for which in blocks:
-            convolution = unet.up_blocks[which[0]].resnets[which[1]].conv2  # type: ignore[index, union-attr]
+            resnet: Any = unet.up_blocks[which[0]].resnets[which[1]]  # type: ignore[index, union-attr]
+            convolution = getattr(resnet, "spatial_res_block", resnet).conv2
 
             def hook(module: nn.Module, inputs: Any, output: torch.Tensor, which: Any = which) -> torch.Tensor:
                 return rule(which, output)

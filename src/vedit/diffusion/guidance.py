@@ -32,14 +32,18 @@ def text_video(
     return _weighted(evaluate, branch_weights(text_scale, video_scale), rescale)
 
 
+def text_weights(scale: float) -> dict[str, float]:
+    """The branches of :func:`text` that count, in the order in which they are asked for, with their weights."""
+    return {name: weight for name, weight in ((UNCOND, 1.0 - scale), (FULL, scale)) if weight != 0.0}
+
+
 def text(evaluate: Callable[[str], torch.Tensor], scale: float, rescale: float = 0.0) -> tuple[torch.Tensor, int]:
     """Classifier-free guidance, ε(⌀) + s·[ε(c) − ε(⌀)]; returns it and the evaluations made.
 
     ``evaluate(name)`` is asked for ``"uncond"`` and ``"full"``, in this order, and only for those that count.
     ``rescale`` as in :func:`text_video`.
     """
-    weights = {name: weight for name, weight in ((UNCOND, 1.0 - scale), (FULL, scale)) if weight != 0.0}
-    return _weighted(evaluate, weights, rescale)
+    return _weighted(evaluate, text_weights(scale), rescale)
 
 
 def _weighted(

@@ -16,11 +16,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 
 from vedit.diffusion.sampling import Progress
-from vedit.diffusion.schedule import Schedule, Step
+from vedit.diffusion.schedule import Schedule
 from vedit.errors import UsageError
 
 # Below this ᾱ nothing of the source is left to come back to. Stable Diffusion's schedule ends just above, at 0.0047;
@@ -28,6 +29,15 @@ from vedit.errors import UsageError
 LEAST_SIGNAL = 0.0045
 
 Predict = Callable[[torch.Tensor, int], torch.Tensor]
+
+
+class Indexed(Protocol):
+    """A step of a sampler, which knows its place in the order of steps."""
+
+    @property
+    def index(self) -> int:
+        """From 0, noisiest first."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,11 +56,11 @@ class Trajectory:
         """Where the sampler begins, at its step ``start``."""
         return self.latents[0]
 
-    def at(self, step: Step) -> torch.Tensor:
+    def at(self, step: Indexed) -> torch.Tensor:
         """The source's latent where ``step`` begins."""
         return self.latents[step.index - self.start]
 
-    def after(self, step: Step) -> torch.Tensor:
+    def after(self, step: Indexed) -> torch.Tensor:
         """The source's latent where ``step`` ends, which is what plain inversion showed the network at its level."""
         return self.latents[step.index - self.start + 1]
 
@@ -83,6 +93,14 @@ def grid(schedule: Schedule, steps: int, inversion_steps: int | None = None) -> 
     return sorted([*wanted, *between])
 
 
+def asked(
+    schedule: Schedule, steps: int, inversion_steps: int | None = None, least_signal: float = LEAST_SIGNAL
+) -> list[int]:
+    """The timesteps of :func:`grid` at which :func:`invert` asks the network. Raises ``UsageError``."""
+    noisiest = schedule.timesteps(steps)[first_step(schedule, steps, least_signal)]
+    return [timestep for timestep in grid(schedule, steps, inversion_steps) if timestep <= noisiest]
+
+
 def invert(
     predict: Predict,
     clean: torch.Tensor,
@@ -102,7 +120,7 @@ def invert(
     """
     start = first_step(schedule, steps, least_signal)
     sampled = schedule.timesteps(steps)[start:]
-    timesteps = [timestep for timestep in grid(schedule, steps, inversion_steps) if timestep <= sampled[0]]
+    timesteps = asked(schedule, steps, inversion_steps, least_signal)
     z, alpha, sigma = clean, *_roots(schedule.final_alpha_cumprod)
     kept = [clean]
     for index, timestep in enumerate(timesteps):

@@ -12,6 +12,8 @@ from collections.abc import Iterable, Sequence
 
 import torch
 
+CELLS = 2  # cells of falling noise along a side of a latent position; of 16 channels each then has four
+
 
 def frame_noise(seed: int | str, frames: Iterable[int], shape: Sequence[int], share: float = 0.0) -> torch.Tensor:
     """Noise of the given absolute frame indices: (T, *shape) float32 on the CPU, unit variance.
@@ -20,6 +22,31 @@ def frame_noise(seed: int | str, frames: Iterable[int], shape: Sequence[int], sh
     """
     own = [_keyed_noise(f"{seed}:frame:{frame}", shape) for frame in frames]
     return _mix(_keyed_noise(f"{seed}:shared", shape), torch.stack(own), share)
+
+
+def falling_noise(seed: int | str, frames: Iterable[int], shape: Sequence[int], speed: float) -> torch.Tensor:
+    """White noise that falls through the picture: (T, C, h, w) float32 on the CPU, unit variance, keyed as above.
+
+    One endless strip of noise moves down by ``speed`` latent positions a frame, as noise that is carried along with
+    what it makes (Chang et al. 2024, "How I Warped Your Noise", here with a motion of whole cells, so that it stays
+    exactly white). A latent position has :data:`CELLS` × ``CELLS`` cells if its channels can be shared among them.
+    """
+    channels, height, width = shape
+    fine = CELLS if channels % CELLS**2 == 0 else 1
+    depth, rows, columns = channels // fine**2, height * fine, width * fine
+    tiles: dict[int, torch.Tensor] = {}
+
+    def tile(index: int) -> torch.Tensor:
+        if index not in tiles:
+            tiles[index] = _keyed_noise(f"{seed}:strip:{index}", (depth, rows, columns))
+        return tiles[index]
+
+    made = []
+    for frame in frames:
+        top, within = divmod(-round(speed * fine * frame), rows)
+        strip = torch.cat([tile(top), tile(top + 1)], dim=1)[:, within : within + rows]
+        made.append(torch.nn.functional.pixel_unshuffle(strip, fine))
+    return torch.stack(made)
 
 
 def clip_noise(shape: Sequence[int], share: float, generator: torch.Generator) -> torch.Tensor:

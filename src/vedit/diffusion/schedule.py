@@ -23,6 +23,23 @@ Prediction = Literal["epsilon", "v"]
 Spacing = Literal["leading", "trailing"]
 
 
+def read_config(config: str | Path | Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:
+    """A ``scheduler_config.json`` (a path, its folder, or the parsed mapping) and what to call it in a message.
+
+    Raises ``ModelError`` for a file that is not there or not JSON.
+    """
+    if isinstance(config, Mapping):
+        return config, "scheduler"
+    path = Path(config)
+    path = path / "scheduler_config.json" if path.is_dir() else path
+    try:
+        return json.loads(path.read_text(encoding="utf-8")), str(path)
+    except FileNotFoundError:
+        raise ModelError(f"{path}: no such file; the model needs a scheduler configuration") from None
+    except ValueError as error:
+        raise ModelError(f"{path}: not JSON ({error}); fetch the model again") from None
+
+
 @dataclass(frozen=True)
 class Step:
     """One step of a sampler: from the noise level of ``timestep`` to the level of the next grid point.
@@ -87,18 +104,7 @@ class Schedule:
         Missing keys mean what they mean to diffusers' ``DDIMScheduler``, except that the clean estimate is never
         clipped: latents have no bounds. Raises ``ModelError`` for settings that this schedule does not know.
         """
-        where = "scheduler"
-        if not isinstance(config, Mapping):
-            path = Path(config)
-            path = path / "scheduler_config.json" if path.is_dir() else path
-            where = str(path)
-            try:
-                config = json.loads(path.read_text(encoding="utf-8"))
-            except FileNotFoundError:
-                raise ModelError(f"{path}: no such file; the model needs a scheduler configuration") from None
-            except ValueError as error:
-                raise ModelError(f"{path}: not JSON ({error}); fetch the model again") from None
-        assert isinstance(config, Mapping)
+        config, where = read_config(config)
         predictions: dict[str, Prediction] = {"epsilon": "epsilon", "v_prediction": "v", "v": "v"}
         prediction = predictions.get(config.get("prediction_type", "epsilon"))
         spacing = config.get("timestep_spacing", "leading")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,8 @@ from vedit.errors import UsageError
 
 if TYPE_CHECKING:
     from vedit.cache import Cache
-    from vedit.engines.base import Engine
+    from vedit.engines.base import Engine, Share, Work
+    from vedit.engines.model import ModelEngine
     from vedit.weights import Bundle
 
 # The module of each method. It names its engine class ENGINE.
@@ -25,26 +26,53 @@ METHODS = {
     "tokenflow": "vedit.engines.tokenflow",
     "tcve": "vedit.engines.tcve",
     "tune-a-video": "vedit.engines.tune_a_video",
+    "revideo": "vedit.engines.revideo",
+    "anyv2v": "vedit.engines.anyv2v",
 }
 
 # The methods of each command, and the kind of model that they need.
 COMMANDS = {
     "instruct": ("instructvid2vid", "video-instruct-pix2pix"),
     "prompt-edit": ("sdedit", "text2video-zero", "fatezero", "tokenflow", "tcve", "tune-a-video"),
+    "drag-motion": ("revideo",),
+    "first-frame-edit": ("anyv2v", "revideo"),
 }
-ROLES = {"instruct": "instruct", "prompt-edit": "text2image"}
+ROLES = {
+    "instruct": "instruct",
+    "prompt-edit": "text2image",
+    "drag-motion": "image2video",
+    "first-frame-edit": "image2video",
+}
 
-__all__ = ["COMMANDS", "METHODS", "ROLES", "advice", "advised", "load", "methods_for", "settings_of", "takes_adapter"]
+__all__ = [
+    "COMMANDS",
+    "METHODS",
+    "ROLES",
+    "advice",
+    "advised",
+    "load",
+    "methods_for",
+    "settings_of",
+    "takes_adapter",
+    "tunes_to_clip",
+    "work",
+]
 
 
 def methods_for(role: str) -> list[str]:
     """The methods that a model of ``role`` can be used with."""
-    return [method for command, methods in COMMANDS.items() if ROLES[command] == role for method in methods]
+    found = [method for command, methods in COMMANDS.items() if ROLES[command] == role for method in methods]
+    return list(dict.fromkeys(found))
 
 
 def takes_adapter(method: str) -> bool:
     """Whether ``--adapter`` means something to a method."""
-    return bool(getattr(_engine(method), "takes_adapter", False))
+    return _engine(method).takes_adapter
+
+
+def tunes_to_clip(method: str) -> bool:
+    """Whether the adapter of a method is trained on the clip that it edits, so that an edit can train it first."""
+    return bool(getattr(_engine(method), "tunes_to_clip", False))
 
 
 def settings_of(method: str) -> type[BaseModel]:
@@ -62,13 +90,32 @@ def advice(method: str, preset: Mapping[str, Any]) -> dict[str, Any]:
 def advised(method: str, bundle: Bundle, given: Mapping[str, Any]) -> dict[str, Any]:
     """``given`` on top of what the model advises for the settings of ``method``.
 
-    Whoever gives the steps means them for every instruction, random edits too.
+    Whoever gives the steps means them for the inversion too.
     """
     preset = advice(method, bundle.preset)
     if "steps" in given:
-        preset.pop("random_steps", None)
         preset.pop("inversion_steps", None)
     return preset | dict(given)
+
+
+def work(method: str, bundle: Bundle, settings: BaseModel, windows: Iterable[Share]) -> Work:
+    """What the windows of an edit will take of the network. Reads the model's schedule, loads no weights.
+
+    Raises ``UsageError`` and ``ModelError``.
+    """
+    from vedit.engines.base import Work
+    from vedit.weights import load_levels, load_schedule
+
+    read = load_levels if method in methods_for("image2video") else load_schedule
+    engine: Any = _engine(method)
+    schedule = read(bundle.components["scheduler"])
+    known: dict[Share, Work] = {}
+    total = Work(0, 0)
+    for share in windows:
+        if share not in known:
+            known[share] = engine.work(settings, schedule, share)
+        total += known[share]
+    return total
 
 
 def load(
@@ -100,7 +147,7 @@ def load(
     )
 
 
-def _engine(method: str) -> type[Engine]:
+def _engine(method: str) -> type[ModelEngine]:
     if method not in METHODS:
         raise UsageError(f"--method {method}: no such method; there is {', '.join(sorted(METHODS))}")
     return import_module(METHODS[method]).ENGINE

@@ -12,9 +12,6 @@ from vedit.errors import ResourceError, UsageError
 if TYPE_CHECKING:
     import torch
 
-    from vedit.cache import Cache
-    from vedit.weights import Bundle
-
 
 @dataclass(frozen=True, eq=False)
 class Window:
@@ -48,6 +45,65 @@ class Edited:
     inversion_evaluations: int = 0
 
 
+@dataclass(frozen=True)
+class Work:
+    """What a window takes of the network, as :class:`Edited` counts it; ``frames`` is the sum over all evaluations of
+    how many frames each of them sees."""
+
+    evaluations: int
+    frames: int
+    inversion_evaluations: int = 0
+
+    def __add__(self, other: Work) -> Work:
+        return Work(
+            self.evaluations + other.evaluations,
+            self.frames + other.frames,
+            self.inversion_evaluations + other.inversion_evaluations,
+        )
+
+
+@dataclass(frozen=True)
+class Share:
+    """A window before it is there: its ``new`` frames, those that it shares with the window before (``reference``),
+    and whether there is a window of the same shot ``before`` it."""
+
+    new: int
+    reference: int = 0
+    before: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Drag:
+    """What shall move, where, and how, at the working size.
+
+    ``mask``: (h, w) float32, 1 where the clip is edited and 0 elsewhere. ``places``: (F, N, 2) float64, x and y in
+    pixels of N points at every edited frame from the absolute index ``first`` on. ``frame``: (3, h, w) float32 in
+    [-1, 1], the edited first frame, if the content changes too.
+    """
+
+    mask: torch.Tensor
+    places: torch.Tensor
+    first: int = 0
+    frame: torch.Tensor | None = None
+
+    def at(self, first: int, count: int) -> torch.Tensor:
+        """(count, N, 2): the places from the frame ``first`` on; after the last one nothing moves."""
+        last = len(self.places) - 1
+        return self.places[[min(max(index - self.first, 0), last) for index in range(first, first + count)]]
+
+
+@dataclass(frozen=True, eq=False)
+class Spread:
+    """An edited first frame to be spread over a clip.
+
+    ``frame``: (3, h, w) float32 in [-1, 1], of the working size. ``text``: what the result shows, for models that read
+    it.
+    """
+
+    frame: torch.Tensor
+    text: str = ""
+
+
 class Engine(Protocol):
     """One method, ready to edit. ``Settings`` are its typed options, with units and bounds."""
 
@@ -55,22 +111,9 @@ class Engine(Protocol):
     Settings: ClassVar[type[BaseModel]]
     dtype: torch.dtype
 
-    @classmethod
-    def from_bundle(
-        cls,
-        bundle: Bundle,
-        settings: BaseModel,
-        *,
-        seed: int,
-        device: str,
-        dtype: torch.dtype,
-        cache: Cache | None = None,
-    ) -> Engine:
-        """Load what the method needs of ``bundle``. Raises ``ModelError``."""
-        ...
-
     def edit(self, window: Window, prompt: Any) -> Edited:
-        """Edit one window as ``prompt`` says: an instruction, or a :class:`~vedit.jobs.PromptPair`."""
+        """Edit one window as ``prompt`` says: an instruction, a :class:`~vedit.jobs.PromptPair`, a :class:`Drag` or a
+        :class:`Spread`."""
         ...
 
     def knows(self, prompt: Any) -> str | None:

@@ -36,12 +36,14 @@ from vedit.diffusion.attention import (
     plain,
     probabilities,
 )
-from vedit.diffusion.guidance import FULL
-from vedit.diffusion.inversion import Trajectory
+from vedit.diffusion.guidance import FULL, text_weights
+from vedit.diffusion.inversion import Trajectory, first_step
 from vedit.diffusion.sampling import Progress, ddim
-from vedit.diffusion.schedule import Step
+from vedit.diffusion.schedule import Schedule, Step
 from vedit.diffusion.words import Alignment, align
-from vedit.engines.prompt import InversionSettings, PromptEngine, Tally
+from vedit.engines.base import Share, Work
+from vedit.engines.prompt import InversionSettings, PromptEngine
+from vedit.engines.shared import Tally
 from vedit.errors import ModelError
 from vedit.jobs import PromptPair
 
@@ -106,11 +108,26 @@ class FateZero(PromptEngine):
                 f"{self.model}: its U-Net attends at the finest level only, so FateZero has nothing to keep"
             )
 
+    @classmethod
+    def work(cls, settings: Settings, schedule: Schedule, share: Share) -> Work:
+        """See :meth:`ModelEngine.work`. The frame that others see goes along; without stored maps the source's
+        attention takes an evaluation more in every step that needs it."""
+        frames = share.new + share.before
+        count = settings.steps - first_step(schedule, settings.steps)
+        steps = range(count)
+        again: set[int] = set()
+        if FULL in text_weights(settings.guidance):
+            again |= set(steps[: round(max(settings.cross_replace, settings.self_replace) * count)])
+        if settings.blend:
+            again |= set(steps[round(0.2 * count) : round(0.8 * count)])
+        extra = 0 if settings.maps == "store" else len(again)
+        return super().work(settings, schedule, Share(frames)) + Work(extra, extra * frames)
+
     def denoise(
         self, source: torch.Tensor, frames: range, prompt: PromptPair, kept: torch.Tensor | None, tally: Tally,
         progress: Progress | None,
     ) -> tuple[torch.Tensor, torch.Tensor]:  # fmt: skip
-        """See :meth:`PromptEngine.denoise`. ``kept``: (1, C, h, w), source latents of the frame that others see."""
+        """See :meth:`ModelEngine.denoise`. ``kept``: (1, C, h, w), source latents of the frame that others see."""
         settings: Settings = self.settings
         together = source if kept is None else torch.cat([kept, source])
         seen = len(source) // 2 if kept is None else 0

@@ -8,186 +8,76 @@ Dataset" (InsV2V, 2023): three-term guidance, and long video sampling correction
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
-from vedit import weights
-from vedit.diffusion.guidance import FULL, UNCOND, text_video
-from vedit.diffusion.noise import frame_noise
+from vedit.diffusion.noise import falling_noise, frame_noise
 from vedit.diffusion.sampling import SOLVERS, Progress
-from vedit.diffusion.schedule import Schedule, Step
-from vedit.engines.base import Edited, Window
-from vedit.engines.shared import Knowledge, Texts, check_channels, check_text_width, timed
+from vedit.diffusion.schedule import Step
+from vedit.engines.base import Window
+from vedit.engines.instruct import InstructEngine, InstructSettings
+from vedit.engines.shared import Carry, Tally
 from vedit.errors import UsageError
 
-if TYPE_CHECKING:
-    from vedit.cache import Cache
-    from vedit.nets.codec import Codec
-    from vedit.nets.text import TextEncoder
-    from vedit.nets.video_unet import VideoUNet
-    from vedit.weights import Bundle
 
-
-class Settings(BaseModel):
-    """Options of the method. A scale of one switches its term of the guidance off, which saves an evaluation a step."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class Settings(InstructSettings):
+    """Options of the method."""
 
     steps: int = Field(default=20, ge=1, le=1000, description="denoising steps")
-    random_steps: int = Field(
-        default=0,
-        ge=0,
-        le=1000,
-        description="steps for an edit that adds something random, as snow or grain, where the model knows which do; "
-        "0: as many as for the others",
-    )
-    guidance: float = Field(default=7.5, ge=0, le=50, description="scale of the guidance by the instruction")
-    video_guidance: float = Field(default=1.5, ge=0, le=50, description="scale of the guidance by the source")
-    guidance_rescale: float = Field(
-        default=0.0, ge=0, le=1, description="share of the contrast added by guidance that is taken back"
-    )
     solver: Literal["ddim", "dpmpp_2m"] = Field(default="dpmpp_2m", description="sampler")
     noise_share: float = Field(default=0.5, ge=0, le=1, description="share of the noise that all frames have in common")
+    fall: bool = Field(
+        default=True, description="let the noise of edits with particles, as snow, fall as fast as these do"
+    )
     correction: float = Field(
         default=0.5, ge=0, le=1, description="share of the steps in which a window is held to the one before it"
     )
 
 
 @dataclass(frozen=True, eq=False)
-class Carry:
-    """What a window leaves to the next: everything of its own frames, the first of which has the index ``first``."""
+class Held:
+    """Frames of a window that the next one is held to: latents (T, C, h, w) of the source, clean ones of the edit."""
 
-    first: int
-    source: torch.Tensor  # (T, C, h, w) latents of the source
-    latents: torch.Tensor  # (T, C, h, w) final clean latents of the edit
-    reconstruction: torch.Tensor  # (T, 3, H, W)
-    frames: torch.Tensor  # (T, 3, H, W)
-
-    def references(self, first: int, count: int) -> Carry:
-        """The part that the frames ``first`` .. ``first + count`` of the next window share with this one."""
-        start = first - self.first
-        if start < 0 or start + count > len(self.latents):
-            raise ValueError(
-                f"{count} reference frames from {first} on, but the window before has frames "
-                f"{self.first} to {self.first + len(self.latents) - 1}"
-            )
-        part = slice(start, start + count)
-        return Carry(first, self.source[part], self.latents[part], self.reconstruction[part], self.frames[part])
+    source: torch.Tensor
+    latents: torch.Tensor
 
 
-class InstructVid2Vid:
-    """The engine. Deterministic: the same window, prompt, settings and seed give the same bytes."""
+class InstructVid2Vid(InstructEngine):
+    """The engine."""
 
     name: ClassVar[str] = "instructvid2vid"
     Settings: ClassVar[type[BaseModel]] = Settings
 
-    def __init__(
-        self,
-        codec: Codec,
-        text: TextEncoder,
-        network: VideoUNet,
-        schedule: Schedule,
-        settings: Settings,
-        *,
-        seed: int = 0,
-        device: str = "cpu",
-        dtype: torch.dtype = torch.float32,
-        directions: dict[str, torch.Tensor] | None = None,
-        threshold: float | None = None,
-        known: tuple[str, ...] = (),
-        model: str = "the model",
-    ) -> None:
-        """``directions``, ``threshold`` and ``known`` are for :meth:`knows` and :meth:`steps`; see there."""
-        check_channels(
-            (network.in_channels, network.out_channels),
-            (2 * codec.channels, codec.channels),
-            "editing by instruction (InstructPix2Pix)",
-            model,
-        )
-        check_text_width(network.unet.config["cross_attention_dim"], text.width, model)
-        self.codec = codec.to(device, dtype)
-        self.text = text.to(device)
-        self.network = network.to(device, dtype)
-        self.schedule = schedule
-        self.settings = settings
-        self.seed = seed
-        self.device = device
-        self.dtype = dtype
-        self._knowledge = Knowledge(directions or {}, threshold, known, model)
-        self._model = model
-        self._state = Texts(self.text)
-
-    @classmethod
-    def from_bundle(
-        cls,
-        bundle: Bundle,
-        settings: BaseModel,
-        *,
-        seed: int,
-        device: str,
-        dtype: torch.dtype,
-        cache: Cache | None = None,
-    ) -> InstructVid2Vid:
-        """Load vae, clip, tokenizer, unet and scheduler. Nothing is worth a ``cache``. Raises ``ModelError``."""
-        from vedit.nets.text import TextEncoder
-
-        assert isinstance(settings, Settings)
-        parts, knowledge = bundle.components, Knowledge.of(bundle)
-        return cls(
-            weights.load_vae(parts["vae"]),
-            TextEncoder(weights.load_clip(parts["clip"]), weights.load_tokenizer(parts["tokenizer"])),
-            weights.load_unet(parts["unet"], dtype),
-            weights.load_schedule(parts["scheduler"]),
-            settings,
-            seed=seed,
-            device=device,
-            dtype=dtype,
-            directions=knowledge.directions,
-            threshold=knowledge.threshold,
-            known=knowledge.known,
-            model=knowledge.model,
-        )
-
     # -- editing -------------------------------------------------------------------------------------------------
 
-    @torch.inference_mode()
-    def edit(self, window: Window, prompt: str, progress: Progress | None = None) -> Edited:
-        """Edit one window. What the previous one already gave for the reference frames is taken as it is.
-
-        Raises ``UsageError`` for more frames than the network takes at once.
-        """
-        count, reference = len(window.frames), window.reference
-        most = self.network.max_frames
+    def handed(self, window: Window, before: Carry | None) -> Held | None:
+        """The reference frames. Raises ``UsageError`` for more frames than the network takes at once."""
+        count, most = len(window.frames), self.network.max_frames
         if count > most:
-            raise UsageError(f"--window {count}: {self._model} takes at most {most} frames at once; lower --window")
-        before = None
-        if reference:
-            if not isinstance(window.carry, Carry):
-                raise ValueError(f"{reference} reference frames, but nothing was carried over")
-            before = window.carry.references(window.first, reference)
-        timings: dict[str, float] = {}
-        with timed(timings, "encode"):
-            source = self.codec.encode(window.frames[reference:].to(self.device))
-            if before is not None:
-                source = torch.cat([before.source, source])
-        with timed(timings, "denoise"):
-            frames = range(window.first, window.first + count)
-            noise = frame_noise(self.seed, frames, source.shape[1:], self.settings.noise_share).to(self.device)
-            latents, evaluations = self.sample(
-                noise, source, prompt, before.latents if before is not None else None, progress
-            )
-        with timed(timings, "decode_latents"):
-            edited = self.codec.decode(latents[reference:])
-            reconstruction = self.codec.decode(source[reference:])
-            if before is not None:
-                latents = torch.cat([before.latents, latents[reference:]])  # those that belong to the frames
-                edited = torch.cat([before.frames, edited])
-                reconstruction = torch.cat([before.reconstruction, reconstruction])
-        carry = Carry(window.first, source, latents, reconstruction, edited)
-        return Edited(edited, reconstruction, carry, evaluations, timings)
+            raise UsageError(f"--window {count}: {self.model} takes at most {most} frames at once; lower --window")
+        if before is None or not window.reference:
+            return None
+        part = before.part(window.first, window.reference)
+        return Held(before.kept.source[part], before.kept.latents[part])
+
+    def denoise(
+        self, source: torch.Tensor, frames: range, prompt: str, kept: Held | None, tally: Tally,
+        progress: Progress | None,
+    ) -> tuple[torch.Tensor, Held]:  # fmt: skip
+        """See :meth:`ModelEngine.denoise`. The reference frames are sampled along with the new ones."""
+        count = len(kept.source) if kept is not None else 0
+        if kept is not None:
+            source = torch.cat([kept.source, source])
+        whole = range(frames.start - count, frames.stop)
+        noise = self.noise(whole, source.shape[1:], prompt).to(self.device)
+        references = kept.latents if kept is not None else None
+        latents = self.sample(noise, source, prompt, tally, references, progress)[count:]
+        # What is carried on belongs to the frames, which for the references are those of the window before.
+        return latents, Held(source, latents if references is None else torch.cat([references, latents]))
 
     @torch.inference_mode()
     def sample(
@@ -195,60 +85,41 @@ class InstructVid2Vid:
         noise: torch.Tensor,
         source: torch.Tensor,
         prompt: str,
+        tally: Tally,
         references: torch.Tensor | None = None,
         progress: Progress | None = None,
-    ) -> tuple[torch.Tensor, int]:
-        """From noise (T, C, h, w) to the clean latents of the edit, and the number of evaluations that took.
+    ) -> torch.Tensor:
+        """From noise (T, C, h, w) to the clean latents of the edit.
 
         ``source``: scaled latents of the source, (T, C, h, w). ``references``: (R, C, h, w), clean latents that the
         first R frames are held to in the first steps.
         """
         settings = self.settings
-        seen = self.codec.unscale(source)  # the source is shown as the autoencoder gives it (InstructPix2Pix, 3.2)
-        unseen = torch.zeros_like(seen)
-        texts = {True: self._state(prompt), False: self._state("")}
-        evaluations = 0
-
-        def denoise(z: torch.Tensor, step: Step) -> torch.Tensor:
-            nonlocal evaluations
-
-            def evaluate(branch: str) -> torch.Tensor:
-                latents = torch.cat([z, unseen if branch == UNCOND else seen], dim=1)
-                return self.network(latents[None], step.timestep, texts[branch == FULL])[0]
-
-            output, made = text_video(evaluate, settings.guidance, settings.video_guidance, settings.guidance_rescale)
-            evaluations += made
-            return self.schedule.to_clean(output, z, step.timestep)
 
         def correct(clean: torch.Tensor, z: torch.Tensor, step: Step) -> torch.Tensor:
             if references is None or step.index >= round(settings.correction * step.count):
                 return clean
             return hold(clean, references)
 
-        solve = SOLVERS[settings.solver]
-        latents = solve(denoise, noise, self.schedule, self.steps(prompt), correct=correct, progress=progress)
-        return latents, evaluations
+        solve, denoise = SOLVERS[settings.solver], self.denoiser(source, prompt, tally)
+        return solve(denoise, noise, self.schedule, settings.steps, correct=correct, progress=progress)
 
     @torch.inference_mode()
-    def steps(self, prompt: str) -> int:
-        """Denoising steps for an instruction.
+    def noise(self, frames: range, shape: Sequence[int], prompt: str) -> torch.Tensor:
+        """Where an edit of these absolute frames starts from: (T, C, h, w), on the CPU.
 
         One step from pure noise gives the mean of all answers (Karras et al. 2022, section 2), which is the answer
-        where there is only one. Falling snow has many, and their mean is a haze: it takes several steps to choose one.
+        where there is only one. Falling snow has many, and their mean is a haze. A model that was trained with noise
+        that says where the particles are (``known`` then has ``fall``, how far they fall in a frame) gives one answer
+        to each noise; so the noise has to fall as they do.
         """
-        settings, random = self.settings, self._knowledge.directions.get("random")
-        if not settings.random_steps or random is None or not self.text.can_embed:
-            return settings.steps
-        embedded = self.text.embed([prompt])[0].cpu()
-        nearest = int((self._knowledge.directions["directions"].float() @ embedded).argmax())
-        return settings.random_steps if bool(random[nearest]) else settings.steps
-
-    # -- what it knows -------------------------------------------------------------------------------------------
-
-    @torch.inference_mode()
-    def knows(self, prompt: str) -> str | None:
-        """A warning when ``prompt`` is far from every edit the model was trained for, or too long; else None."""
-        return self._knowledge.warning(self.text, "instruction", prompt)
+        fall = self.knowledge.directions.get("fall")
+        if self.settings.fall and fall is not None and self.text.can_embed:
+            embedded = self.text.embed([prompt])[0].cpu()
+            speed = float(fall[(self.knowledge.directions["directions"].float() @ embedded).argmax()])
+            if speed:
+                return falling_noise(self.seed, frames, shape, speed)
+        return frame_noise(self.seed, frames, shape, self.settings.noise_share)
 
 
 def hold(clean: torch.Tensor, references: torch.Tensor) -> torch.Tensor:

@@ -16,8 +16,10 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from vedit.diffusion import guidance
 from vedit.diffusion.sampling import Progress, ddim
-from vedit.diffusion.schedule import Step
-from vedit.engines.prompt import InversionSettings, PromptEngine, Tally
+from vedit.diffusion.schedule import Schedule, Step
+from vedit.engines.base import Share, Work
+from vedit.engines.prompt import InversionSettings, PromptEngine
+from vedit.engines.shared import Tally
 from vedit.errors import ModelError, UsageError
 from vedit.jobs import PromptPair, one_line
 from vedit.nets.strict import fill_parameters
@@ -27,7 +29,6 @@ from vedit.weights.bundle import sha256
 if TYPE_CHECKING:
     from torch import nn
 
-    from vedit.cache import Cache
     from vedit.weights import Bundle
 
 
@@ -56,6 +57,7 @@ class OneShotEngine(PromptEngine):
     Config: ClassVar[type[Any]]
     Settings: ClassVar[type[BaseModel]] = OneShotSettings
     takes_adapter: ClassVar[bool] = True
+    tunes_to_clip: ClassVar[bool] = True
 
     def __init__(self, *parts: Any, **more: Any) -> None:
         super().__init__(*parts, **more)
@@ -64,16 +66,8 @@ class OneShotEngine(PromptEngine):
 
     @classmethod
     def from_bundle(
-        cls,
-        bundle: Bundle,
-        settings: BaseModel,
-        *,
-        seed: int,
-        device: str,
-        dtype: torch.dtype,
-        cache: Cache | None = None,
-        adapter: str | Path | None = None,
-    ) -> Self:
+        cls, bundle: Bundle, settings: BaseModel, *, adapter: str | Path | None = None, **how: Any
+    ) -> Self:  # fmt: skip
         """Load the model and the adapter. Raises ``ModelError``, and ``UsageError`` without an adapter."""
         if adapter is None:
             raise UsageError(
@@ -81,7 +75,7 @@ class OneShotEngine(PromptEngine):
                 f"vedit train-adapter {cls.name} CLIP --prompt TEXT -o DIR"
             )
         about, tensors = adapters.load(adapter, cls.name, bundle)
-        engine = super().from_bundle(bundle, settings, seed=seed, device=device, dtype=dtype, cache=cache)
+        engine = super().from_bundle(bundle, settings, **how)
         file = adapters.find(adapter)
         engine.tune(about.network, tensors, str(file))
         engine._identity += f":{sha256(file)}"  # the way back to noise is that of the tuned network
@@ -98,6 +92,11 @@ class OneShotEngine(PromptEngine):
         fill_parameters(tuned.trained(), tensors, where)
         self._tuned = tuned.eval()
 
+    @classmethod
+    def work(cls, settings: Any, schedule: Schedule, share: Share) -> Work:
+        """See :meth:`ModelEngine.work`. The last frames of the window before go along; the training is not counted."""
+        return super().work(settings, schedule, Share(share.new + settings.context * share.before))
+
     def predict(self, z: torch.Tensor, timestep: int, text: str, tally: Tally) -> torch.Tensor:
         """The tuned network's output for a clip of latents (N, C, h, w) and one text: float32, the same shape."""
         tally.evaluations += 1
@@ -107,7 +106,7 @@ class OneShotEngine(PromptEngine):
         self, source: torch.Tensor, frames: range, prompt: PromptPair, kept: Kept | None, tally: Tally,
         progress: Progress | None,
     ) -> tuple[torch.Tensor, Kept]:  # fmt: skip
-        """See :meth:`PromptEngine.denoise`."""
+        """See :meth:`ModelEngine.denoise`."""
         settings: Any = self.settings
         before = kept or Kept(source[:0], {})
         count = len(before.source)

@@ -1,42 +1,37 @@
 """What the methods that edit by a pair of prompts have in common.
 
-A method is a subclass with its settings and one function, :meth:`PromptEngine.denoise`, from latents of the source to
-latents of the edit. Everything around it is here: loading, encoding and decoding, inversion through the cache,
-guidance, counting, and what goes from window to window.
-
-A window is asked for its new frames only: what the window before gave for the frames that both share is taken as it
-is. A method that lets frames see others keeps what it needs of earlier ones itself, in the value that
-:meth:`PromptEngine.denoise` returns beside the latents.
+A method is a subclass with its settings and one function, ``denoise`` (:mod:`vedit.engines.model`), from latents of the
+source to latents of the edit. What those functions are made of is here: inversion through the cache, guidance and
+counting.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 
 from vedit import weights
-from vedit.cache import Cache, digest, digest_of
+from vedit.cache import digest, digest_of
 from vedit.diffusion import guidance
 from vedit.diffusion.attention import Rule, attention, places
-from vedit.diffusion.inversion import Trajectory, invert
+from vedit.diffusion.inversion import Trajectory, asked, first_step, invert
 from vedit.diffusion.sampling import Progress, ddim
 from vedit.diffusion.schedule import Schedule, Step
-from vedit.engines.base import Edited, Window
-from vedit.engines.shared import Carry, Knowledge, Texts, check_channels, check_text_width, timed
+from vedit.engines.base import Share, Work
+from vedit.engines.model import TextEngine
+from vedit.engines.shared import Tally, check_channels, check_text_width, fresh, timed
 from vedit.jobs import PromptPair
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from diffusers import UNet2DConditionModel
 
     from vedit.nets.codec import Codec
-    from vedit.nets.text import TextEncoder
-    from vedit.weights import Bundle
 
 TRAJECTORIES = "trajectories"  # kind of the entries in the cache
 VERSION = 1  # of the inversion: another number, and what older versions kept is not used any more
@@ -66,128 +61,47 @@ class InversionSettings(PromptSettings):
     )
 
 
-@dataclass
-class Tally:
-    """What an edit took."""
+class PromptEngine(TextEngine):
+    """A method on a text-to-image model."""
 
-    timings: dict[str, float] = field(default_factory=dict)
-    evaluations: int = 0
-    inversion_evaluations: int = 0
+    stages: ClassVar[tuple[str, ...]] = ("encode", "invert", "denoise", "decode_latents")
 
-
-class PromptEngine(ABC):
-    """A method on a text-to-image model. Deterministic: the same window, prompts, settings and seed, the same bytes."""
-
-    name: ClassVar[str]
-    Settings: ClassVar[type[BaseModel]]
-    takes_adapter: ClassVar[bool] = False
-
-    def __init__(
-        self,
-        codec: Codec,
-        text: TextEncoder,
-        network: UNet2DConditionModel,
-        schedule: Schedule,
-        settings: Any,
-        *,
-        seed: int = 0,
-        device: str = "cpu",
-        dtype: torch.dtype = torch.float32,
-        cache: Cache | None = None,
-        knowledge: Knowledge | None = None,
-        identity: str = "",
-    ) -> None:
-        """``identity``: the hash of the model; without one nothing goes into the cache. Raises ``ModelError``."""
-        self._knowledge = knowledge or Knowledge({})
-        model, config = self._knowledge.model, network.config
-        channels = (codec.channels, codec.channels)
-        check_channels((config["in_channels"], config["out_channels"]), channels, "editing by prompt", model)
-        check_text_width(config["cross_attention_dim"], text.width, model)
-        self.codec = codec.to(device, dtype)
-        self.text = text.to(device)
-        self.network: Any = torch.nn.Module.to(network, device, dtype)  # diffusers' own prints advice
-        self.schedule = schedule
-        self.settings = settings
-        self.seed = seed
-        self.device = device
-        self.dtype = dtype
-        self.model = model
-        self._cache = cache if identity else None
-        self._identity = identity
-        self._state = Texts(self.text)
+    def __init__(self, *parts: Any, **more: Any) -> None:
+        super().__init__(*parts, **more)
         self.self_attention = places(self.network, text=False)
         self.text_attention = places(self.network, text=True)
 
     @classmethod
-    def from_bundle(
-        cls,
-        bundle: Bundle,
-        settings: BaseModel,
-        *,
-        seed: int,
-        device: str,
-        dtype: torch.dtype,
-        cache: Cache | None = None,
-    ) -> Self:
-        """Load vae, clip, tokenizer, unet and scheduler. Raises ``ModelError``."""
-        from vedit.nets.text import TextEncoder
+    def load_network(cls, parts: Mapping[str, Path], dtype: torch.dtype) -> UNet2DConditionModel:
+        """``unet``."""
+        return weights.load_unet2d(parts["unet"], dtype)
 
-        assert isinstance(settings, cls.Settings)
-        parts = bundle.components
-        return cls(
-            weights.load_vae(parts["vae"]),
-            TextEncoder(weights.load_clip(parts["clip"]), weights.load_tokenizer(parts["tokenizer"])),
-            weights.load_unet2d(parts["unet"], dtype),
-            weights.load_schedule(parts["scheduler"]),
-            settings,
-            seed=seed,
-            device=device,
-            dtype=dtype,
-            cache=cache,
-            knowledge=Knowledge.of(bundle),
-            identity=bundle.sha256,
-        )
+    def check(self, codec: Codec, encoder: Any, network: Any) -> None:
+        """See :meth:`ModelEngine.check`."""
+        config, channels = network.config, (codec.channels, codec.channels)
+        check_channels((config["in_channels"], config["out_channels"]), channels, "editing by prompt", self.model)
+        check_text_width(config["cross_attention_dim"], encoder.width, self.model)
 
     # -- editing -------------------------------------------------------------------------------------------------
 
-    @abstractmethod
-    def denoise(
-        self,
-        source: torch.Tensor,
-        frames: range,
-        prompt: PromptPair,
-        kept: Any,
-        tally: Tally,
-        progress: Progress | None,
-    ) -> tuple[torch.Tensor, Any]:
-        """Latents of the edit, and what the next window of the shot gets as ``kept`` (None at the start of a shot).
+    @classmethod
+    def sampling(cls, settings: Any, schedule: Schedule, frames: int, start: int | None = None) -> Work:
+        """Of :meth:`sample` on so many frames, from the step ``start`` on; by default where an inversion ends."""
+        start = first_step(schedule, settings.steps) if start is None else start
+        evaluations = (settings.steps - start) * len(guidance.text_weights(settings.guidance))
+        return Work(evaluations, evaluations * frames)
 
-        ``source``: (N, C, h, w) latents of new frames, whose absolute indices are ``frames``.
-        """
+    @classmethod
+    def inversion(cls, settings: Any, schedule: Schedule, frames: int) -> Work:
+        """Of :meth:`inverted` on so many frames, when the cache does not have it. Raises ``UsageError``."""
+        levels = asked(schedule, settings.steps, settings.inversion_steps)
+        evaluations = len(levels) * (1 + settings.fixed_point)
+        return Work(evaluations, evaluations * frames, evaluations)
 
-    @torch.inference_mode()
-    def edit(self, window: Window, prompt: PromptPair, progress: Progress | None = None) -> Edited:
-        """Edit one window. What the previous one already gave for the reference frames is taken as it is."""
-        tally, reference = Tally(), window.reference
-        before, kept = None, None
-        if window.carry is not None:
-            assert isinstance(window.carry, Carry)
-            before, kept = window.carry, window.carry.kept
-        if reference and before is None:
-            raise ValueError(f"{reference} reference frames, but nothing was carried over")
-        with timed(tally.timings, "encode"):
-            source = self.codec.encode(window.frames[reference:].to(self.device))
-        with timed(tally.timings, "denoise"):
-            frames = range(window.first + reference, window.first + len(window.frames))
-            latents, kept = self.denoise(source, frames, prompt, kept, tally, progress)
-        # The inversion is part of what a method does, so it was measured twice.
-        tally.timings["denoise"] -= tally.timings.setdefault("invert", 0.0)
-        with timed(tally.timings, "decode_latents"):
-            edited, reconstruction = self.codec.decode(latents), self.codec.decode(source)
-        carry = Carry.joined(before, window.first, reference, edited, reconstruction, kept)
-        return Edited(
-            carry.frames, carry.reconstruction, carry, tally.evaluations, tally.timings, tally.inversion_evaluations
-        )
+    @classmethod
+    def work(cls, settings: Any, schedule: Schedule, share: Share) -> Work:
+        """See :meth:`ModelEngine.work`. By default there and back again with the new frames."""
+        return cls.inversion(settings, schedule, share.new) + cls.sampling(settings, schedule, share.new)
 
     def predict(self, z: torch.Tensor, timestep: int, text: str, tally: Tally) -> torch.Tensor:
         """The network's output for latents (N, C, h, w) and one text: float32, the same shape."""
@@ -213,7 +127,7 @@ class PromptEngine(ABC):
             key = self._key(source, prompt, rule[0] if rule else "") if self._cache is not None else ""
             found = self._cache.get(TRAJECTORIES, key) if self._cache is not None else None
             if found is not None:
-                return Trajectory(_fresh(found["latents"].to(source)), int(found["start"]))
+                return Trajectory(fresh(found["latents"].to(source)), int(found["start"]))
             before = tally.evaluations
 
             def predict(z: torch.Tensor, timestep: int) -> torch.Tensor:
@@ -232,7 +146,7 @@ class PromptEngine(ABC):
                 tensors = {"latents": trajectory.latents, "start": torch.tensor(trajectory.start)}
                 about = {"model": self.model, "prompt": prompt.source, "frames": str(len(source))}
                 self._cache.put(TRAJECTORIES, key, tensors, about)
-            return Trajectory(_fresh(trajectory.latents), trajectory.start)
+            return Trajectory(fresh(trajectory.latents), trajectory.start)
 
     def _key(self, source: torch.Tensor, prompt: PromptPair, rule: str) -> str:
         """Of all that a trajectory depends on, to the last bit."""
@@ -284,11 +198,6 @@ class PromptEngine(ABC):
     @torch.inference_mode()
     def knows(self, prompt: PromptPair) -> str | None:
         """A warning when a prompt is far from what the model was trained for, or too long; else None."""
-        return self._knowledge.warning(self.text, "target prompt", prompt.target) or self._knowledge.warning(
+        return self.knowledge.warning(self.text, "target prompt", prompt.target) or self.knowledge.warning(
             self.text, "source prompt", prompt.source
         )
-
-
-def _fresh(latents: torch.Tensor) -> torch.Tensor:
-    """A plain copy. Kernels add in another order for other strides or alignment, and a hit must give a miss's bytes."""
-    return latents.clone(memory_format=torch.contiguous_format)

@@ -14,7 +14,10 @@ from pydantic import BaseModel, Field
 
 from vedit.diffusion.noise import frame_noise
 from vedit.diffusion.sampling import SOLVERS, Progress
-from vedit.engines.prompt import PromptEngine, PromptSettings, Tally
+from vedit.diffusion.schedule import Schedule
+from vedit.engines.base import Share, Work
+from vedit.engines.prompt import PromptEngine, PromptSettings
+from vedit.engines.shared import Tally
 from vedit.jobs import PromptPair
 
 
@@ -34,11 +37,17 @@ class SDEdit(PromptEngine):
     name: ClassVar[str] = "sdedit"
     Settings: ClassVar[type[BaseModel]] = Settings
 
+    @classmethod
+    def work(cls, settings: Settings, schedule: Schedule, share: Share) -> Work:
+        """See :meth:`ModelEngine.work`. There is no way back to noise."""
+        start = settings.steps - round(settings.strength * settings.steps)
+        return cls.sampling(settings, schedule, share.new, start)
+
     def denoise(
         self, source: torch.Tensor, frames: range, prompt: PromptPair, kept: Any, tally: Tally,
         progress: Progress | None,
     ) -> tuple[torch.Tensor, None]:  # fmt: skip
-        """See :meth:`PromptEngine.denoise`. Nothing is kept: no frame sees another."""
+        """See :meth:`ModelEngine.denoise`. Nothing is kept: no frame sees another."""
         settings: Settings = self.settings
         start = settings.steps - round(settings.strength * settings.steps)
         if start == settings.steps:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,20 @@ def timed(timings: dict[str, float], name: str) -> Iterator[None]:
     timings[name] = timings.get(name, 0.0) + time.perf_counter() - began
 
 
+@dataclass
+class Tally:
+    """What an edit took: seconds by stage, evaluations of the network, and those of them that went back to noise."""
+
+    timings: dict[str, float] = field(default_factory=dict)
+    evaluations: int = 0
+    inversion_evaluations: int = 0
+
+
+def fresh(latents: torch.Tensor) -> torch.Tensor:
+    """A plain copy. Kernels add in another order for other strides or alignment, and a hit must give a miss's bytes."""
+    return latents.clone(memory_format=torch.contiguous_format)
+
+
 @dataclass(frozen=True, eq=False)
 class Carry:
     """What a window leaves to the next: its frames, of which the first has the index ``first``; the method's own."""
@@ -37,6 +51,16 @@ class Carry:
     frames: torch.Tensor  # (T, 3, H, W)
     reconstruction: torch.Tensor  # (T, 3, H, W)
     kept: Any
+
+    def part(self, first: int, count: int) -> slice:
+        """Where the frames ``first`` .. ``first + count`` are. Raises ``ValueError`` when they are not all there."""
+        start = first - self.first
+        if start < 0 or start + count > len(self.frames):
+            raise ValueError(
+                f"{count} reference frames from {first} on, but the window before has frames "
+                f"{self.first} to {self.first + len(self.frames) - 1}"
+            )
+        return slice(start, start + count)
 
     @classmethod
     def joined(
@@ -53,13 +77,7 @@ class Carry:
         Raises ``ValueError`` when it does not have them.
         """
         if before is not None and reference:
-            start = first - before.first
-            if start < 0 or start + reference > len(before.frames):
-                raise ValueError(
-                    f"{reference} reference frames from {first} on, but the window before has frames "
-                    f"{before.first} to {before.first + len(before.frames) - 1}"
-                )
-            part = slice(start, start + reference)
+            part = before.part(first, reference)
             frames = torch.cat([before.frames[part], frames])
             reconstruction = torch.cat([before.reconstruction[part], reconstruction])
         return cls(first, frames, reconstruction, kept)

@@ -15,7 +15,10 @@ from pydantic import BaseModel
 
 from vedit.diffusion.attention import attention, cross_frame, of_frame
 from vedit.diffusion.sampling import Progress
-from vedit.engines.prompt import InversionSettings, PromptEngine, Tally
+from vedit.diffusion.schedule import Schedule
+from vedit.engines.base import Share, Work
+from vedit.engines.prompt import InversionSettings, PromptEngine
+from vedit.engines.shared import Tally
 from vedit.jobs import PromptPair
 
 
@@ -29,11 +32,16 @@ class Text2VideoZero(PromptEngine):
     name: ClassVar[str] = "text2video-zero"
     Settings: ClassVar[type[BaseModel]] = Settings
 
+    @classmethod
+    def work(cls, settings: Settings, schedule: Schedule, share: Share) -> Work:
+        """See :meth:`ModelEngine.work`. The shot's first frame goes along."""
+        return super().work(settings, schedule, Share(share.new + share.before))
+
     def denoise(
         self, source: torch.Tensor, frames: range, prompt: PromptPair, kept: torch.Tensor | None, tally: Tally,
         progress: Progress | None,
     ) -> tuple[torch.Tensor, torch.Tensor]:  # fmt: skip
-        """See :meth:`PromptEngine.denoise`. ``kept``: (1, C, h, w), the source's latents of the shot's first frame."""
+        """See :meth:`ModelEngine.denoise`. ``kept``: (1, C, h, w), the source's latents of the shot's first frame."""
         together = source if kept is None else torch.cat([kept, source])
         rule = cross_frame(of_frame(0))
         trajectory = self.inverted(together, prompt, tally, rule=("first frame", rule))

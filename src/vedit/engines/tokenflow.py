@@ -24,10 +24,12 @@ from torch.nn import functional
 
 from vedit.diffusion import guidance
 from vedit.diffusion.attention import Call, Place, Rule, attend, attention, of_all, plain, residuals
-from vedit.diffusion.inversion import Trajectory
+from vedit.diffusion.inversion import Trajectory, first_step
 from vedit.diffusion.sampling import Progress, ddim
-from vedit.diffusion.schedule import Step
-from vedit.engines.prompt import InversionSettings, PromptEngine, Tally
+from vedit.diffusion.schedule import Schedule, Step
+from vedit.engines.base import Share, Work
+from vedit.engines.prompt import InversionSettings, PromptEngine
+from vedit.engines.shared import Tally
 from vedit.errors import ModelError
 from vedit.jobs import PromptPair
 
@@ -106,11 +108,24 @@ class TokenFlow(PromptEngine):
                 "TokenFlow cannot be used with it"
             )
 
+    @classmethod
+    def work(cls, settings: Settings, schedule: Schedule, share: Share) -> Work:
+        """See :meth:`ModelEngine.work`. At each step the keyframes, two of which go along, and then all frames: once as
+        the source has them, and once for each branch."""
+        start = first_step(schedule, settings.steps)
+        steps = settings.steps - start
+        if settings.variant == "sdedit":
+            steps = round(settings.strength * steps)
+        batches = -(-share.new // settings.batch)
+        passes = steps * (1 + len(guidance.text_weights(settings.guidance)))
+        seen = share.new + batches + 2 * share.before
+        return cls.inversion(settings, schedule, share.new) + Work(passes * (1 + batches), passes * seen)
+
     def denoise(
         self, source: torch.Tensor, frames: range, prompt: PromptPair, kept: Kept | None, tally: Tally,
         progress: Progress | None,
     ) -> tuple[torch.Tensor, Kept]:  # fmt: skip
-        """See :meth:`PromptEngine.denoise`."""
+        """See :meth:`ModelEngine.denoise`."""
         settings: Settings = self.settings
         trajectory = self.inverted(source, prompt, tally)
         start, z = trajectory.start, trajectory.noise
@@ -170,9 +185,7 @@ class _Window:
         return torch.cat(clean)
 
     def _branches(self) -> list[str]:
-        scale = self._settings.guidance
-        weights = ((guidance.UNCOND, 1.0 - scale), (guidance.FULL, scale))
-        return [name for name, weight in weights if weight != 0.0]
+        return list(guidance.text_weights(self._settings.guidance))
 
     def _keyframes(self, source: torch.Tensor, z: torch.Tensor, step: Step) -> list[Keyframe]:
         """Those that go along, then one of each batch, drawn by seed, step and absolute frame."""

@@ -8,39 +8,24 @@ first frame in front, whose noise is the same every time; so chunks and windows 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
-from vedit import weights
 from vedit.diffusion.attention import attention, cross_frame, of_frame, places
-from vedit.diffusion.guidance import FULL, UNCOND, text_video
+from vedit.diffusion.guidance import branch_weights
 from vedit.diffusion.noise import frame_noise
 from vedit.diffusion.sampling import SOLVERS, Progress, ancestral
 from vedit.diffusion.schedule import Schedule, Step
-from vedit.engines.base import Edited, Window
-from vedit.engines.shared import Carry, Knowledge, Texts, check_channels, check_text_width, timed
-
-if TYPE_CHECKING:
-    from vedit.cache import Cache
-    from vedit.nets.codec import Codec
-    from vedit.nets.text import TextEncoder
-    from vedit.nets.video_unet import VideoUNet
-    from vedit.weights import Bundle
+from vedit.engines.base import Share, Work
+from vedit.engines.instruct import InstructEngine, InstructSettings
+from vedit.engines.shared import Tally
 
 
-class Settings(BaseModel):
-    """Options of the method. A scale of one switches its term of the guidance off, which saves an evaluation a step."""
+class Settings(InstructSettings):
+    """Options of the method."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    steps: int = Field(default=50, ge=1, le=1000, description="denoising steps")
-    guidance: float = Field(default=7.5, ge=0, le=50, description="scale of the guidance by the instruction")
-    video_guidance: float = Field(default=1.5, ge=0, le=50, description="scale of the guidance by the source")
-    guidance_rescale: float = Field(
-        default=0.0, ge=0, le=1, description="share of the contrast added by guidance that is taken back"
-    )
     solver: Literal["ancestral", "ddim", "dpmpp_2m"] = Field(
         default="ancestral", description="sampler; ancestral is Euler's, which draws new noise at every step"
     )
@@ -56,128 +41,48 @@ class Anchor:
     source: torch.Tensor
 
 
-class VideoInstructPix2Pix:
-    """The engine. Deterministic: the same window, prompt, settings and seed give the same bytes."""
+class VideoInstructPix2Pix(InstructEngine):
+    """The engine."""
 
     name: ClassVar[str] = "video-instruct-pix2pix"
     Settings: ClassVar[type[BaseModel]] = Settings
 
-    def __init__(
-        self,
-        codec: Codec,
-        text: TextEncoder,
-        network: VideoUNet,
-        schedule: Schedule,
-        settings: Settings,
-        *,
-        seed: int = 0,
-        device: str = "cpu",
-        dtype: torch.dtype = torch.float32,
-        knowledge: Knowledge | None = None,
-    ) -> None:
-        self._knowledge = knowledge or Knowledge({})
-        model = self._knowledge.model
-        check_channels(
-            (network.in_channels, network.out_channels),
-            (2 * codec.channels, codec.channels),
-            "editing by instruction (InstructPix2Pix)",
-            model,
-        )
-        check_text_width(network.unet.config["cross_attention_dim"], text.width, model)
-        self.codec = codec.to(device, dtype)
-        self.text = text.to(device)
-        self.network = network.to(device, dtype)
-        self.schedule = schedule
-        self.settings = settings
-        self.seed = seed
-        self.device = device
-        self.dtype = dtype
-        self._state = Texts(self.text)
+    def __init__(self, *parts: Any, **more: Any) -> None:
+        super().__init__(*parts, **more)
         self._places = places(self.network.unet, text=False)
 
     @classmethod
-    def from_bundle(
-        cls,
-        bundle: Bundle,
-        settings: BaseModel,
-        *,
-        seed: int,
-        device: str,
-        dtype: torch.dtype,
-        cache: Cache | None = None,
-    ) -> VideoInstructPix2Pix:
-        """Load vae, clip, tokenizer, unet and scheduler. Nothing is worth a ``cache``. Raises ``ModelError``."""
-        from vedit.nets.text import TextEncoder
+    def work(cls, settings: Settings, schedule: Schedule, share: Share) -> Work:
+        """See :meth:`ModelEngine.work`. Each chunk has the first frame in front, which the shot's first one begins
+        with; a network that takes fewer frames than a chunk has makes more of them."""
+        new = share.new if share.before else share.new - 1
+        chunks = max(1, -(-new // (settings.chunk - 1)))
+        evaluations = settings.steps * len(branch_weights(settings.guidance, settings.video_guidance))
+        return Work(evaluations * chunks, evaluations * (new + chunks))
 
-        assert isinstance(settings, Settings)
-        parts = bundle.components
-        return cls(
-            weights.load_vae(parts["vae"]),
-            TextEncoder(weights.load_clip(parts["clip"]), weights.load_tokenizer(parts["tokenizer"])),
-            weights.load_unet(parts["unet"], dtype),
-            weights.load_schedule(parts["scheduler"]),
-            settings,
-            seed=seed,
-            device=device,
-            dtype=dtype,
-            knowledge=Knowledge.of(bundle),
-        )
-
-    @torch.inference_mode()
-    def edit(self, window: Window, prompt: str, progress: Progress | None = None) -> Edited:
-        """Edit one window. What the previous one already gave for the reference frames is taken as it is."""
-        reference, carry = window.reference, window.carry
-        before = carry if isinstance(carry, Carry) else None
-        if reference and before is None:
-            raise ValueError(f"{reference} reference frames, but nothing was carried over")
-        timings: dict[str, float] = {}
-        first = window.first + reference
-        with timed(timings, "encode"):
-            source = self.codec.encode(window.frames[reference:].to(self.device))
-        with timed(timings, "denoise"):
-            anchor = before.kept if before is not None else Anchor(first, source[:1])
-            latents, evaluations = self._chunks(source, range(first, first + len(source)), prompt, anchor, progress)
-        with timed(timings, "decode_latents"):
-            edited, reconstruction = self.codec.decode(latents), self.codec.decode(source)
-        after = Carry.joined(before, window.first, reference, edited, reconstruction, anchor)
-        return Edited(after.frames, after.reconstruction, after, evaluations, timings)
-
-    def _chunks(
-        self, source: torch.Tensor, frames: range, prompt: str, anchor: Anchor, progress: Progress | None
-    ) -> tuple[torch.Tensor, int]:
-        """Latents of the edit for (N, C, h, w) of the source, and the evaluations that took."""
-        made, evaluations, done = [], 0, 0
+    def denoise(
+        self, source: torch.Tensor, frames: range, prompt: str, kept: Anchor | None, tally: Tally,
+        progress: Progress | None,
+    ) -> tuple[torch.Tensor, Anchor]:  # fmt: skip
+        """See :meth:`ModelEngine.denoise`. ``kept``: the first frame of the shot."""
+        anchor = kept or Anchor(frames[0], source[:1])
+        made, done = [], 0
         size = max(2, min(self.settings.chunk, self.network.max_frames))
         while done < len(frames):
             alone = frames[done] == anchor.frame  # the first chunk of a shot begins with the anchor itself
             part = slice(done, done + size - (0 if alone else 1))
             here = source[part] if alone else torch.cat([anchor.source, source[part]])
             indices = [*([] if alone else [anchor.frame]), *frames[part]]
-            latents, count = self._sample(here, indices, prompt, progress)
+            latents = self._sample(here, indices, prompt, tally, progress)
             made.append(latents if alone else latents[1:])
-            evaluations += count
             done = part.stop
-        return torch.cat(made), evaluations
+        return torch.cat(made), anchor
 
     def _sample(
-        self, source: torch.Tensor, frames: list[int], prompt: str, progress: Progress | None
-    ) -> tuple[torch.Tensor, int]:
+        self, source: torch.Tensor, frames: list[int], prompt: str, tally: Tally, progress: Progress | None
+    ) -> torch.Tensor:
+        """Latents of the edit of one chunk, whose first frame is the anchor."""
         settings, shape = self.settings, source.shape[1:]
-        seen = self.codec.unscale(source)
-        unseen = torch.zeros_like(seen)
-        texts = {True: self._state(prompt), False: self._state("")}
-        evaluations = 0
-
-        def denoise(z: torch.Tensor, step: Step) -> torch.Tensor:
-            nonlocal evaluations
-
-            def evaluate(branch: str) -> torch.Tensor:
-                latents = torch.cat([z, unseen if branch == UNCOND else seen], dim=1)
-                return self.network(latents[None], step.timestep, texts[branch == FULL])[0]
-
-            output, made = text_video(evaluate, settings.guidance, settings.video_guidance, settings.guidance_rescale)
-            evaluations += made
-            return self.schedule.to_clean(output, z, step.timestep)
 
         def fresh(step: Step) -> torch.Tensor:
             return frame_noise(f"{self.seed}:step:{step.index}", frames, shape, settings.noise_share).to(self.device)
@@ -187,13 +92,9 @@ class VideoInstructPix2Pix:
         solve = ancestral if settings.solver == "ancestral" else SOLVERS[settings.solver]
         if settings.solver == "ancestral":
             options["fresh"] = fresh
+        denoise = self.denoiser(source, prompt, tally)
         with attention(self._places, cross_frame(of_frame(0))):
-            return solve(denoise, noise, self.schedule, settings.steps, **options), evaluations
-
-    @torch.inference_mode()
-    def knows(self, prompt: str) -> str | None:
-        """A warning when ``prompt`` is far from every edit the model was trained for, or too long; else None."""
-        return self._knowledge.warning(self.text, "instruction", prompt)
+            return solve(denoise, noise, self.schedule, settings.steps, **options)
 
 
 ENGINE = VideoInstructPix2Pix

@@ -14,7 +14,8 @@ class Codec(nn.Module):
     """``PatchAutoencoder``, diffusers' ``AutoencoderTiny`` or ``AutoencoderKL`` over the frames of a clip.
 
     Deterministic: the mode of the posterior, where there is one. Latents are scaled to about unit variance, as the
-    diffusion network wants them.
+    diffusion network wants them. The decoder of an ``AutoencoderKLTemporalDecoder`` sees the frames that it decodes at
+    once as a clip.
     """
 
     def __init__(self, vae: Any, pixels_at_once: int = PIXELS_AT_ONCE) -> None:
@@ -37,6 +38,22 @@ class Codec(nn.Module):
     def _scale_shift(self) -> tuple[float, float]:
         config = self.vae.config
         return float(config.get("scaling_factor") or 1.0), float(config.get("shift_factor") or 0.0)
+
+    @property
+    def can_tile(self) -> bool:
+        """Whether the autoencoder can see a picture in overlapping tiles."""
+        return hasattr(self.vae, "enable_tiling") and hasattr(self.vae, "tile_latent_min_size")
+
+    def limit(self, pixels_at_once: int | None, tile: int | None) -> None:
+        """Hold less memory: at most so many pixels at once, and pictures in tiles of ``tile`` pixels. None: as it is.
+
+        Tiles overlap and are blended, and change the result a little; a network that cannot tile ignores them.
+        """
+        if pixels_at_once is not None:
+            self.pixels_at_once = pixels_at_once
+        if tile is not None and self.can_tile:
+            self.vae.tile_sample_min_size, self.vae.tile_latent_min_size = tile, tile // self.stride
+            self.vae.enable_tiling()
 
     def encode(self, frames: torch.Tensor) -> torch.Tensor:
         """(T, 3, H, W) in [-1, 1] to (T, C, H/stride, W/stride) float32. H and W are multiples of the stride."""
@@ -61,7 +78,8 @@ class Codec(nn.Module):
         return output.latents if hasattr(output, "latents") else output.latent_dist.mode()
 
     def _decode(self, latents: torch.Tensor) -> torch.Tensor:
-        return self.vae.decode(latents).sample
+        frames = {"num_frames": len(latents)} if type(self.vae).__name__ == "AutoencoderKLTemporalDecoder" else {}
+        return self.vae.decode(latents, **frames).sample
 
     def _chunked(self, function: Any, batch: torch.Tensor, pixels: int) -> torch.Tensor:
         size = max(1, self.pixels_at_once // pixels)

@@ -1,0 +1,161 @@
+"""ReVideo: what is inside a region moves along tracks, and the rest of the clip goes on as it was.
+
+Mou et al., "ReVideo: Remake a Video with Motion and Content Control" (2024). An image-to-video model makes the clip
+from its first frame, which may be edited; the control branch (:mod:`vedit.nets.revideo`) tells it the tracks, and the
+source outside of the region. Longer clips go window by window: the first frame of a window is one that the window
+before made (section 4, "more frame editing"), and frames that were made before stay as they are at every step.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import torch
+from pydantic import BaseModel, Field
+
+from vedit.diffusion import edm
+from vedit.diffusion.edm import EDM
+from vedit.diffusion.noise import frame_noise
+from vedit.engines.base import Drag, Edited, Share, Window, Work
+from vedit.engines.image2video import Image2Video, Image2VideoSettings
+from vedit.engines.shared import Carry, Tally, timed
+from vedit.errors import UsageError
+from vedit.nets.revideo import HALF, Conditions, ReVideoUNet, kept_content, trajectory_map
+from vedit.weights import adapter as adapters
+from vedit.weights.revideo import network_of, stage_of
+
+if TYPE_CHECKING:
+    from vedit.cache import Cache
+    from vedit.weights import Bundle
+
+
+class Settings(Image2VideoSettings):
+    """Options of the method. Guidance, frame rate and motion bucket are those of the published scripts."""
+
+    max_guidance: float = Field(default=4.0, ge=0, le=50, description="the same at its last frame; linear between")
+    fps: float = Field(default=10.0, ge=1, le=240, description="frames a second that the network is told")
+    fps_offset: int = Field(
+        default=0, ge=-1, le=0, description="added to fps for the network: -1 as diffusers, 0 as ReVideo and DragNUWA"
+    )
+    hold: bool = Field(default=True, description="whether a window's first frame stays as it was given")
+
+
+class ReVideo:
+    """The engine."""
+
+    name: ClassVar[str] = "revideo"
+    Settings: ClassVar[type[BaseModel]] = Settings
+    takes_adapter: ClassVar[bool] = True
+
+    def __init__(self, base: Image2Video, network: ReVideoUNet, settings: Settings, *, seed: int = 0, stage: int = 3):
+        """``network`` is ``base``'s with its control branch; ``stage``: of the training that it ended with."""
+        self.base = base
+        self.network = network.to(base.device, base.dtype).eval()
+        self.settings = settings
+        self.dtype = base.dtype
+        self._seed = seed
+        self._gate = HALF if stage < 3 else None
+
+    @classmethod
+    def from_bundle(
+        cls,
+        bundle: Bundle,
+        settings: BaseModel,
+        *,
+        seed: int,
+        device: str,
+        dtype: torch.dtype,
+        cache: Cache | None = None,
+        adapter: str | Path | None = None,
+    ) -> Self:
+        """Load the base and the control. Raises ``ModelError``, and ``UsageError`` without a control."""
+        adapter = adapter or adapters.carried(bundle, cls.name)
+        if adapter is None:
+            raise UsageError(f"--method {cls.name}: {bundle.name} carries no control for it; give one with --adapter")
+        about, tensors = adapters.load(adapter, cls.name, bundle)
+        base = Image2Video.from_bundle(bundle, device=device, dtype=dtype)
+        network = network_of(base.network, about, tensors, str(adapters.find(adapter)))
+        assert isinstance(settings, Settings)
+        return cls(base, network, settings, seed=seed, stage=stage_of(about))
+
+    def knows(self, prompt: Drag) -> str | None:
+        """Nothing is far from what the method knows: it reads no words."""
+        return None
+
+    @classmethod
+    def work(cls, settings: Settings, levels: EDM, share: Share) -> Work:
+        """What one window will take: all its frames at every step. What the control branch adds to an evaluation is
+        not counted."""
+        return Image2Video.sampling(settings, share.new + share.reference)
+
+    def edit(self, window: Window, prompt: Drag) -> Edited:
+        """See :class:`vedit.engines.base.Engine`."""
+        base, tally = self.base, Tally()
+        timings: dict[str, float] = {"encode": 0.0, "denoise": 0.0, "decode_latents": 0.0}
+        source = window.frames.to(base.device)
+        mask = prompt.mask.to(source)[None, None]
+        known = self._known(window, prompt, source, mask[0])
+        with timed(timings, "encode"):
+            own = base.codec.encode(source)
+            reconstruction = base.codec.decode(own)
+            condition = base.condition(known[0], self.settings, seed=self._seed)
+            kept = base.codec.encode(known) if len(known) > 1 or self.settings.hold else own[:0]
+            given = self.conditions(source, mask, prompt.at(window.first, len(source)))
+        with timed(timings, "denoise"):
+            noise = frame_noise(self._seed, range(window.first, window.first + len(source)), own.shape[1:])
+            latents = base.sample(
+                base.levels.start(noise.to(own)), condition, self.settings, tally, forward=self.controlled(given, kept)
+            )
+        with timed(timings, "decode_latents"):
+            edited = base.codec.decode(latents)
+        reference = min(window.reference, len(known))
+        edited[:reference] = known[:reference]
+        edited, reconstruction = edited.cpu(), reconstruction.cpu()
+        carry = Carry(window.first, edited, reconstruction, None)
+        return Edited(edited, reconstruction, carry, tally.evaluations, timings)
+
+    def _known(self, window: Window, prompt: Drag, source: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """(K, 3, h, w): the window's first frames, as they were edited before; outside of the region the source's."""
+        before = window.carry
+        if isinstance(before, Carry) and window.reference:
+            first = window.first - before.first
+            made = before.frames[first : first + window.reference].to(source)
+        elif prompt.frame is not None and window.first == prompt.first:
+            made = prompt.frame.to(source)[None]
+        else:
+            made = source[:1]
+        return made * mask + source[: len(made)] * (1 - mask)
+
+    def conditions(self, source: torch.Tensor, mask: torch.Tensor, places: torch.Tensor) -> Conditions:
+        """Of a window: ``source`` (T, 3, h, w), ``mask`` (1, 1, h, w), ``places`` (T, N, 2)."""
+        config, (height, width) = self.network.control.config, source.shape[-2:]
+        motion = trajectory_map(places.to(source.device), height, width, config.kernel, config.sigma)
+        content = kept_content(source, mask)
+        dtype = self.dtype
+        return Conditions(motion[None].to(dtype), mask[None].to(dtype), content[None].to(dtype))
+
+    def controlled(self, given: Conditions, kept: torch.Tensor) -> Any:
+        """The network's forward under ``given``, with frames that come out as ``kept`` (K, C, h, w) says: for them the
+        output is what leads to exactly these latents, at whatever level."""
+
+        def forward(
+            sample: torch.Tensor,
+            level: torch.Tensor,
+            states: torch.Tensor,
+            ids: torch.Tensor,
+            return_dict: bool = False,
+        ) -> tuple[torch.Tensor]:
+            output = self.network(sample, level, states, ids, given, self._gate)
+            if len(kept):
+                alpha, beta = edm.alpha_beta(torch.exp(4 * level.double()))
+                count, channels = len(kept), kept.shape[1]
+                seen = sample[:, :count, :channels].double()
+                output = output.float()  # half precision would not lead there
+                output[:, :count] = ((alpha * seen - kept.double()) / beta).to(output.dtype)
+            return (output,)
+
+        return forward
+
+
+ENGINE = ReVideo
