@@ -9,8 +9,11 @@ Register-ArgumentCompleter -Native -CommandName vedit -ScriptBlock {
             'instruct|Edit INPUT as INSTRUCTION says and print the path of the result',
             'evaluate|Measure every EDITED clip against SOURCE and print a table',
             'prompt-edit|Edit INPUT, which --source describes, into what --target describes; print the path of the result',
+            'first-frame-edit|Spread the edit of the first frame over INPUT, which keeps its motion; print the path of the result',
+            'drag-motion|Make what is inside the region of INPUT move along the tracks; print the path of the result',
             'info|Show what FILE holds, as vedit will see it: size as displayed, frame times, colour, streams',
-            'models|List and inspect models',
+            'doctor|Look at Python, libraries, device, memory, codecs and caches; say what is fine and what to do about the rest',
+            'models|List, fetch, check and convert models',
             'cache|Look at and empty the cache',
             'world|The procedural world that nano is trained on',
             'train-adapter|Train what the editing commands use',
@@ -48,6 +51,8 @@ Register-ArgumentCompleter -Native -CommandName vedit -ScriptBlock {
             '--threads|Threads; bytes depend on them. [all cores]',
             '--device|auto, cpu, cuda, cuda:N or mps.',
             '--dtype|Arithmetic of the networks.',
+            '--hwaccel|What decodes: auto is cuda with --device cuda, where it can.',
+            '--vram|Memory the networks may hold, as in 8G. [no limit]',
             '--codec|Video encoder, by FFmpeg''s name. [fits the container]',
             '--crf|Quality of the encoder; lower is better.',
             '--preset|Speed preset of the encoder.',
@@ -123,6 +128,117 @@ Register-ArgumentCompleter -Native -CommandName vedit -ScriptBlock {
             '--threads|Threads; bytes depend on them. [all cores]',
             '--device|auto, cpu, cuda, cuda:N or mps.',
             '--dtype|Arithmetic of the networks.',
+            '--hwaccel|What decodes: auto is cuda with --device cuda, where it can.',
+            '--vram|Memory the networks may hold, as in 8G. [no limit]',
+            '--codec|Video encoder, by FFmpeg''s name. [fits the container]',
+            '--crf|Quality of the encoder; lower is better.',
+            '--preset|Speed preset of the encoder.',
+            '--pix-fmt|Pixel format of the result. [as the source]',
+            '--dry-run|Check everything, print the plan, load no weights.',
+            '--json|Print one JSON object instead of the path.',
+            '--progress|Progress on standard error.',
+            '-y|Replace existing files.',
+            '--overwrite|Replace existing files.',
+            '-q|Say nothing but errors.',
+            '--quiet|Say nothing but errors.',
+            '-v|Say more; show tracebacks.',
+            '--verbose|Say more; show tracebacks.',
+            '-h|Show this message and exit.',
+            '--help|Show this message and exit.'
+        )
+        'vedit first-frame-edit' = @(
+            '--instruction|Make EDITED with vedit instruct, as in "make it snowy".',
+            '--instruct-model|The model that makes it.',
+            '--fit|For EDITED of another size: stretch, crop (its middle) or pad (into the first frame).',
+            '--region|Where INPUT is edited: x,y,width,height, or a picture, white inside. Repeatable. [all]',
+            '--prompt|What the result shows, for models that read it.',
+            '--method|How it is edited.',
+            '--adapter|For revideo: what vedit train-adapter made. [what the model carries]',
+            '--steps|Denoising steps. [the model''s own]',
+            '--inversion-steps|Steps from INPUT back to noise. [the model''s own]',
+            '--guidance|Pull towards what is asked for. [the model''s own]',
+            '-o|Result: a file, a folder, or -. [INPUT.edited.EXT beside INPUT]',
+            '--output|Result: a file, a folder, or -. [INPUT.edited.EXT beside INPUT]',
+            '-m|A folder, a name (vedit models list) or a cached hub id.',
+            '--model|A folder, a name (vedit models list) or a cached hub id.',
+            '-s|A setting of the method (vedit models show). Repeatable.',
+            '--set|A setting of the method (vedit models show). Repeatable.',
+            '--seed|Same seed, same bytes.',
+            '--size|Short side at which the model works.',
+            '--window|Frames edited at once. [the model''s own]',
+            '--overlap|Frames that windows share. [the model''s own]',
+            '--detail|Detail at native size: auto (the source''s, where the edit keeps it), source (the source''s everywhere), edit (the edit enlarged), tone (only the colours change).',
+            '--mask|Picture or video, white where the clip is edited; the rest is kept.',
+            '--feather|Soft rim inside the mask: 12 (pixels) or 1% (of the short side). [1%]',
+            '--start|First edited frame: 48 (frame), 2.5s, 00:00:02.500. [0]',
+            '--ss|First edited frame: 48 (frame), 2.5s, 00:00:02.500. [0]',
+            '--end|First frame that is not edited any more. [the end]',
+            '--to|First frame that is not edited any more. [the end]',
+            '--stream|Video stream to edit, by its number in vedit info.',
+            '--no-audio|Leave the sound out.',
+            '--fps|Frames a second of a sequence of images. [25]',
+            '--compare|Also write before and after, side by side.',
+            '--sheet|Also write a contact sheet, before and after.',
+            '--threads|Threads; bytes depend on them. [all cores]',
+            '--device|auto, cpu, cuda, cuda:N or mps.',
+            '--dtype|Arithmetic of the networks.',
+            '--hwaccel|What decodes: auto is cuda with --device cuda, where it can.',
+            '--vram|Memory the networks may hold, as in 8G. [no limit]',
+            '--codec|Video encoder, by FFmpeg''s name. [fits the container]',
+            '--crf|Quality of the encoder; lower is better.',
+            '--preset|Speed preset of the encoder.',
+            '--pix-fmt|Pixel format of the result. [as the source]',
+            '--dry-run|Check everything, print the plan, load no weights.',
+            '--json|Print one JSON object instead of the path.',
+            '--progress|Progress on standard error.',
+            '-y|Replace existing files.',
+            '--overwrite|Replace existing files.',
+            '-q|Say nothing but errors.',
+            '--quiet|Say nothing but errors.',
+            '-v|Say more; show tracebacks.',
+            '--verbose|Say more; show tracebacks.',
+            '-h|Show this message and exit.',
+            '--help|Show this message and exit.'
+        )
+        'vedit drag-motion' = @(
+            '--region|Where INPUT is edited: x,y,width,height, or a picture, white inside. Repeatable.',
+            '--track|How a point moves: "x,y x,y ...", with times x,y@48 (frame) or x,y@1.5s. Repeatable.',
+            '--tracks|Tracks, and regions: JSON, CSV or SVG.',
+            '--follow|A point whose way through INPUT is kept. Repeatable.',
+            '--first-frame|The first edited frame, edited.',
+            '--fit|For a --first-frame of another size: stretch, crop (its middle) or pad.',
+            '--show-tracks|Draw regions, tracks and times over the first edited frame; edit nothing.',
+            '--method|How it is edited.',
+            '--adapter|What vedit train-adapter revideo made. [what the model carries]',
+            '--steps|Denoising steps. [the model''s own]',
+            '--guidance|Pull towards what is asked for. [the model''s own]',
+            '-o|Result: a file, a folder, or -. [INPUT.edited.EXT beside INPUT]',
+            '--output|Result: a file, a folder, or -. [INPUT.edited.EXT beside INPUT]',
+            '-m|A folder, a name (vedit models list) or a cached hub id.',
+            '--model|A folder, a name (vedit models list) or a cached hub id.',
+            '-s|A setting of the method (vedit models show). Repeatable.',
+            '--set|A setting of the method (vedit models show). Repeatable.',
+            '--seed|Same seed, same bytes.',
+            '--size|Short side at which the model works.',
+            '--window|Frames edited at once. [the model''s own]',
+            '--overlap|Frames that windows share. [the model''s own]',
+            '--detail|Detail at native size: auto (the source''s, where the edit keeps it), source (the source''s everywhere), edit (the edit enlarged), tone (only the colours change).',
+            '--mask|Picture or video, white where the clip is edited; the rest is kept.',
+            '--feather|Soft rim inside the mask: 12 (pixels) or 1% (of the short side). [1%]',
+            '--start|First edited frame: 48 (frame), 2.5s, 00:00:02.500. [0]',
+            '--ss|First edited frame: 48 (frame), 2.5s, 00:00:02.500. [0]',
+            '--end|First frame that is not edited any more. [the end]',
+            '--to|First frame that is not edited any more. [the end]',
+            '--stream|Video stream to edit, by its number in vedit info.',
+            '--no-audio|Leave the sound out.',
+            '--fps|Frames a second of a sequence of images. [25]',
+            '--compare|Also write before and after, side by side.',
+            '--sheet|Also write a contact sheet, before and after.',
+            '--threads|Threads; bytes depend on them. [all cores]',
+            '--device|auto, cpu, cuda, cuda:N or mps.',
+            '--dtype|Arithmetic of the networks.',
+            '--hwaccel|What decodes: auto is cuda with --device cuda, where it can.',
+            '--vram|Memory the networks may hold, as in 8G. [no limit]',
             '--codec|Video encoder, by FFmpeg''s name. [fits the container]',
             '--crf|Quality of the encoder; lower is better.',
             '--preset|Speed preset of the encoder.',
@@ -146,10 +262,21 @@ Register-ArgumentCompleter -Native -CommandName vedit -ScriptBlock {
             '-h|Show this message and exit.',
             '--help|Show this message and exit.'
         )
+        'vedit doctor' = @(
+            '--json|Print one JSON object.',
+            '-v|Show tracebacks.',
+            '--verbose|Show tracebacks.',
+            '-h|Show this message and exit.',
+            '--help|Show this message and exit.'
+        )
         'vedit models' = @(
-            'list|List the models that are at hand: name, size, and what each is for',
-            'show|Show what MODEL is for, what it knows, and the settings that it comes with',
+            'list|List the models that are at hand, then the public checkpoints that vedit knows and what each is for',
+            'show|Show what MODEL is for, what it knows, its licence, and the settings that it comes with',
             'path|Print the folder of MODEL',
+            'verify|Hash all files of MODEL and compare them with its manifest, or with what the hub said of them',
+            'pull|Fetch the model ID from the Hugging Face hub and print its folder',
+            'rm|Remove the model ID from the cache of the Hugging Face hub, and print how much that freed',
+            'convert|Convert FILE into the folder DIR, which --model then takes, and print its path',
             '-h|Show this message and exit.',
             '--help|Show this message and exit.'
         )
@@ -164,6 +291,46 @@ Register-ArgumentCompleter -Native -CommandName vedit -ScriptBlock {
             '--help|Show this message and exit.'
         )
         'vedit models path' = @(
+            '-h|Show this message and exit.',
+            '--help|Show this message and exit.'
+        )
+        'vedit models verify' = @(
+            '--drop-damaged|Remove what is damaged, so that pull fetches just that again.',
+            '--progress|Progress on standard error.',
+            '--json|Print one JSON object.',
+            '-h|Show this message and exit.',
+            '--help|Show this message and exit.'
+        )
+        'vedit models pull' = @(
+            '--accept-license|Agree to the licence, which is shown first.',
+            '--variant|Weights: full, fp16, or auto (fp16 where it is published).',
+            '--revision|Commit or branch. [registry''s, or main]',
+            '--dry-run|Say what would be fetched, and fetch nothing.',
+            '--progress|Progress on standard error.',
+            '--json|Print one JSON object instead of the folder.',
+            '-q|Say nothing but errors.',
+            '--quiet|Say nothing but errors.',
+            '-v|Say more; show tracebacks.',
+            '--verbose|Say more; show tracebacks.',
+            '-h|Show this message and exit.',
+            '--help|Show this message and exit.'
+        )
+        'vedit models rm' = @(
+            '-y|Do not ask.',
+            '--yes|Do not ask.',
+            '-h|Show this message and exit.',
+            '--help|Show this message and exit.'
+        )
+        'vedit models convert' = @(
+            '--as|sd also takes InstructPix2Pix in one file.',
+            '-o|Folder to make.',
+            '--output|Folder to make.',
+            '--base|A model at hand that has what FILE lacks, such as a tokenizer. [one in the hub''s cache]',
+            '--json|Print one JSON object instead of the folder.',
+            '-q|Say nothing but errors.',
+            '--quiet|Say nothing but errors.',
+            '-v|Name all keys left out; show tracebacks.',
+            '--verbose|Name all keys left out; show tracebacks.',
             '-h|Show this message and exit.',
             '--help|Show this message and exit.'
         )
@@ -214,6 +381,7 @@ Register-ArgumentCompleter -Native -CommandName vedit -ScriptBlock {
             'instructvid2vid|Train editing by instruction on triplets of source, instruction and edit; print the folder of the model',
             'tcve|Train TCVE''s temporal U-Net on one clip, for vedit prompt-edit; print the folder of the adapter',
             'tune-a-video|Tune an inflated image model to one clip, for vedit prompt-edit; print the folder of the adapter',
+            'revideo|Train one stage of ReVideo''s control on clips, for vedit drag-motion; print the folder of the adapter',
             '-h|Show this message and exit.',
             '--help|Show this message and exit.'
         )
@@ -228,15 +396,15 @@ Register-ArgumentCompleter -Native -CommandName vedit -ScriptBlock {
             '--batch|Clips a step. [the recipe''s own]',
             '--frames|Frames of a clip. [the recipe''s own]',
             '--size|Side of the pictures. [the recipe''s own]',
-            '--seed|Same seed, same model.',
-            '--resume|Go on where an earlier run in OUT stopped.',
+            '--dtype|Of the weights that are written.',
+            '--seed|Same seed, same weights.',
+            '--resume|Go on where an earlier run in DIR stopped.',
             '--threads|Threads. [all cores]',
             '--device|auto, cpu, cuda, cuda:N or mps.',
-            '--dtype|Of the weights that are written.',
             '-q|Say nothing but errors.',
             '--quiet|Say nothing but errors.',
-            '-v|Show tracebacks.',
-            '--verbose|Show tracebacks.',
+            '-v|Say more; show tracebacks.',
+            '--verbose|Say more; show tracebacks.',
             '-h|Show this message and exit.',
             '--help|Show this message and exit.'
         )
@@ -255,15 +423,15 @@ Register-ArgumentCompleter -Native -CommandName vedit -ScriptBlock {
             '--end|First frame of CLIP that is not used.',
             '-s|A setting of the method''s network. Repeatable.',
             '--set|A setting of the method''s network. Repeatable.',
-            '--seed|Same seed, same adapter.',
+            '--progress|Progress on standard error.',
+            '--seed|Same seed, same weights.',
             '--resume|Go on where an earlier run in DIR stopped.',
             '--threads|Threads. [all cores]',
             '--device|auto, cpu, cuda, cuda:N or mps.',
-            '--progress|Progress on standard error.',
             '-q|Say nothing but errors.',
             '--quiet|Say nothing but errors.',
-            '-v|Show the log and tracebacks.',
-            '--verbose|Show the log and tracebacks.',
+            '-v|Say more; show tracebacks.',
+            '--verbose|Say more; show tracebacks.',
             '-h|Show this message and exit.',
             '--help|Show this message and exit.'
         )
@@ -282,15 +450,44 @@ Register-ArgumentCompleter -Native -CommandName vedit -ScriptBlock {
             '--end|First frame of CLIP that is not used.',
             '-s|A setting of the method''s network. Repeatable.',
             '--set|A setting of the method''s network. Repeatable.',
-            '--seed|Same seed, same adapter.',
+            '--progress|Progress on standard error.',
+            '--seed|Same seed, same weights.',
             '--resume|Go on where an earlier run in DIR stopped.',
             '--threads|Threads. [all cores]',
             '--device|auto, cpu, cuda, cuda:N or mps.',
-            '--progress|Progress on standard error.',
             '-q|Say nothing but errors.',
             '--quiet|Say nothing but errors.',
-            '-v|Show the log and tracebacks.',
-            '--verbose|Show the log and tracebacks.',
+            '-v|Say more; show tracebacks.',
+            '--verbose|Say more; show tracebacks.',
+            '-h|Show this message and exit.',
+            '--help|Show this message and exit.'
+        )
+        'vedit train-adapter revideo' = @(
+            '--stage|1: motion along tracks; 2: apart from the rest''s motion; 3: without a seam.',
+            '-o|The adapter.',
+            '--output|The adapter.',
+            '--from|The adapter of the stage before.',
+            '-m|An image-to-video model.',
+            '--model|An image-to-video model.',
+            '--steps|Steps of the optimiser. [the recipe''s own]',
+            '--learning-rate|Peak rate. [the recipe''s own]',
+            '--batch|Clips a step. [the recipe''s own]',
+            '--frames|Frames that a step sees. [the model''s own]',
+            '--stride|1: every frame; 2: every other.',
+            '--size|Side of the pictures. [the model''s own]',
+            '--start|First frame of CLIP to use: 75, 2.5s, ...',
+            '--end|First frame of CLIP that is not used.',
+            '-s|A setting of the method''s network. Repeatable.',
+            '--set|A setting of the method''s network. Repeatable.',
+            '--progress|Progress on standard error.',
+            '--seed|Same seed, same weights.',
+            '--resume|Go on where an earlier run in DIR stopped.',
+            '--threads|Threads. [all cores]',
+            '--device|auto, cpu, cuda, cuda:N or mps.',
+            '-q|Say nothing but errors.',
+            '--quiet|Say nothing but errors.',
+            '-v|Say more; show tracebacks.',
+            '--verbose|Say more; show tracebacks.',
             '-h|Show this message and exit.',
             '--help|Show this message and exit.'
         )
@@ -325,6 +522,8 @@ Register-ArgumentCompleter -Native -CommandName vedit -ScriptBlock {
         'vedit instruct --threads' = @()
         'vedit instruct --device' = @()
         'vedit instruct --dtype' = @('auto', 'fp32', 'fp16', 'bf16')
+        'vedit instruct --hwaccel' = @('none', 'auto', 'cuda')
+        'vedit instruct --vram' = @()
         'vedit instruct --codec' = @()
         'vedit instruct --crf' = @()
         'vedit instruct --preset' = @()
@@ -376,11 +575,104 @@ Register-ArgumentCompleter -Native -CommandName vedit -ScriptBlock {
         'vedit prompt-edit --threads' = @()
         'vedit prompt-edit --device' = @()
         'vedit prompt-edit --dtype' = @('auto', 'fp32', 'fp16', 'bf16')
+        'vedit prompt-edit --hwaccel' = @('none', 'auto', 'cuda')
+        'vedit prompt-edit --vram' = @()
         'vedit prompt-edit --codec' = @()
         'vedit prompt-edit --crf' = @()
         'vedit prompt-edit --preset' = @()
         'vedit prompt-edit --pix-fmt' = @()
         'vedit prompt-edit --progress' = @('auto', 'plain', 'json', 'none')
+        'vedit first-frame-edit --instruction' = @()
+        'vedit first-frame-edit --instruct-model' = @()
+        'vedit first-frame-edit --fit' = @('stretch', 'crop', 'pad')
+        'vedit first-frame-edit --region' = @()
+        'vedit first-frame-edit --prompt' = @()
+        'vedit first-frame-edit --method' = @()
+        'vedit first-frame-edit --adapter' = @()
+        'vedit first-frame-edit --steps' = @()
+        'vedit first-frame-edit --inversion-steps' = @()
+        'vedit first-frame-edit --guidance' = @()
+        'vedit first-frame-edit -o' = @()
+        'vedit first-frame-edit --output' = @()
+        'vedit first-frame-edit -m' = @()
+        'vedit first-frame-edit --model' = @()
+        'vedit first-frame-edit -s' = @()
+        'vedit first-frame-edit --set' = @()
+        'vedit first-frame-edit --seed' = @()
+        'vedit first-frame-edit --size' = @()
+        'vedit first-frame-edit --window' = @()
+        'vedit first-frame-edit --overlap' = @()
+        'vedit first-frame-edit --detail' = @('auto', 'source', 'edit', 'tone')
+        'vedit first-frame-edit --mask' = @()
+        'vedit first-frame-edit --feather' = @()
+        'vedit first-frame-edit --start' = @()
+        'vedit first-frame-edit --ss' = @()
+        'vedit first-frame-edit --end' = @()
+        'vedit first-frame-edit --to' = @()
+        'vedit first-frame-edit --stream' = @()
+        'vedit first-frame-edit --fps' = @()
+        'vedit first-frame-edit --compare' = @()
+        'vedit first-frame-edit --sheet' = @()
+        'vedit first-frame-edit --threads' = @()
+        'vedit first-frame-edit --device' = @()
+        'vedit first-frame-edit --dtype' = @('auto', 'fp32', 'fp16', 'bf16')
+        'vedit first-frame-edit --hwaccel' = @('none', 'auto', 'cuda')
+        'vedit first-frame-edit --vram' = @()
+        'vedit first-frame-edit --codec' = @()
+        'vedit first-frame-edit --crf' = @()
+        'vedit first-frame-edit --preset' = @()
+        'vedit first-frame-edit --pix-fmt' = @()
+        'vedit first-frame-edit --progress' = @('auto', 'plain', 'json', 'none')
+        'vedit drag-motion --region' = @()
+        'vedit drag-motion --track' = @()
+        'vedit drag-motion --tracks' = @()
+        'vedit drag-motion --follow' = @()
+        'vedit drag-motion --first-frame' = @()
+        'vedit drag-motion --fit' = @('stretch', 'crop', 'pad')
+        'vedit drag-motion --show-tracks' = @()
+        'vedit drag-motion --method' = @()
+        'vedit drag-motion --adapter' = @()
+        'vedit drag-motion --steps' = @()
+        'vedit drag-motion --guidance' = @()
+        'vedit drag-motion -o' = @()
+        'vedit drag-motion --output' = @()
+        'vedit drag-motion -m' = @()
+        'vedit drag-motion --model' = @()
+        'vedit drag-motion -s' = @()
+        'vedit drag-motion --set' = @()
+        'vedit drag-motion --seed' = @()
+        'vedit drag-motion --size' = @()
+        'vedit drag-motion --window' = @()
+        'vedit drag-motion --overlap' = @()
+        'vedit drag-motion --detail' = @('auto', 'source', 'edit', 'tone')
+        'vedit drag-motion --mask' = @()
+        'vedit drag-motion --feather' = @()
+        'vedit drag-motion --start' = @()
+        'vedit drag-motion --ss' = @()
+        'vedit drag-motion --end' = @()
+        'vedit drag-motion --to' = @()
+        'vedit drag-motion --stream' = @()
+        'vedit drag-motion --fps' = @()
+        'vedit drag-motion --compare' = @()
+        'vedit drag-motion --sheet' = @()
+        'vedit drag-motion --threads' = @()
+        'vedit drag-motion --device' = @()
+        'vedit drag-motion --dtype' = @('auto', 'fp32', 'fp16', 'bf16')
+        'vedit drag-motion --hwaccel' = @('none', 'auto', 'cuda')
+        'vedit drag-motion --vram' = @()
+        'vedit drag-motion --codec' = @()
+        'vedit drag-motion --crf' = @()
+        'vedit drag-motion --preset' = @()
+        'vedit drag-motion --pix-fmt' = @()
+        'vedit drag-motion --progress' = @('auto', 'plain', 'json', 'none')
+        'vedit models verify --progress' = @('auto', 'plain', 'json', 'none')
+        'vedit models pull --variant' = @('auto', 'full', 'fp16')
+        'vedit models pull --revision' = @()
+        'vedit models pull --progress' = @('auto', 'plain', 'json', 'none')
+        'vedit models convert --as' = @('sd', 'svd', 'insv2v', 'tune-a-video', 'tcve', 'animatediff', 'motiondirector', 'revideo')
+        'vedit models convert -o' = @()
+        'vedit models convert --output' = @()
+        'vedit models convert --base' = @()
         'vedit world draw -o' = @()
         'vedit world draw --output' = @()
         'vedit world draw --seed' = @()
@@ -399,10 +691,10 @@ Register-ArgumentCompleter -Native -CommandName vedit -ScriptBlock {
         'vedit train-adapter instructvid2vid --batch' = @()
         'vedit train-adapter instructvid2vid --frames' = @()
         'vedit train-adapter instructvid2vid --size' = @()
+        'vedit train-adapter instructvid2vid --dtype' = @('auto', 'fp32', 'fp16', 'bf16')
         'vedit train-adapter instructvid2vid --seed' = @()
         'vedit train-adapter instructvid2vid --threads' = @()
         'vedit train-adapter instructvid2vid --device' = @()
-        'vedit train-adapter instructvid2vid --dtype' = @('auto', 'fp32', 'fp16', 'bf16')
         'vedit train-adapter tcve --prompt' = @()
         'vedit train-adapter tcve -o' = @()
         'vedit train-adapter tcve --output' = @()
@@ -417,10 +709,10 @@ Register-ArgumentCompleter -Native -CommandName vedit -ScriptBlock {
         'vedit train-adapter tcve --end' = @()
         'vedit train-adapter tcve -s' = @()
         'vedit train-adapter tcve --set' = @()
+        'vedit train-adapter tcve --progress' = @('auto', 'plain', 'json', 'none')
         'vedit train-adapter tcve --seed' = @()
         'vedit train-adapter tcve --threads' = @()
         'vedit train-adapter tcve --device' = @()
-        'vedit train-adapter tcve --progress' = @('auto', 'plain', 'json', 'none')
         'vedit train-adapter tune-a-video --prompt' = @()
         'vedit train-adapter tune-a-video -o' = @()
         'vedit train-adapter tune-a-video --output' = @()
@@ -435,10 +727,30 @@ Register-ArgumentCompleter -Native -CommandName vedit -ScriptBlock {
         'vedit train-adapter tune-a-video --end' = @()
         'vedit train-adapter tune-a-video -s' = @()
         'vedit train-adapter tune-a-video --set' = @()
+        'vedit train-adapter tune-a-video --progress' = @('auto', 'plain', 'json', 'none')
         'vedit train-adapter tune-a-video --seed' = @()
         'vedit train-adapter tune-a-video --threads' = @()
         'vedit train-adapter tune-a-video --device' = @()
-        'vedit train-adapter tune-a-video --progress' = @('auto', 'plain', 'json', 'none')
+        'vedit train-adapter revideo --stage' = @()
+        'vedit train-adapter revideo -o' = @()
+        'vedit train-adapter revideo --output' = @()
+        'vedit train-adapter revideo --from' = @()
+        'vedit train-adapter revideo -m' = @()
+        'vedit train-adapter revideo --model' = @()
+        'vedit train-adapter revideo --steps' = @()
+        'vedit train-adapter revideo --learning-rate' = @()
+        'vedit train-adapter revideo --batch' = @()
+        'vedit train-adapter revideo --frames' = @()
+        'vedit train-adapter revideo --stride' = @()
+        'vedit train-adapter revideo --size' = @()
+        'vedit train-adapter revideo --start' = @()
+        'vedit train-adapter revideo --end' = @()
+        'vedit train-adapter revideo -s' = @()
+        'vedit train-adapter revideo --set' = @()
+        'vedit train-adapter revideo --progress' = @('auto', 'plain', 'json', 'none')
+        'vedit train-adapter revideo --seed' = @()
+        'vedit train-adapter revideo --threads' = @()
+        'vedit train-adapter revideo --device' = @()
     }
 
     $command = 'vedit'

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import subprocess
 import sys
@@ -46,9 +45,6 @@ def python(environment: dict[str, str]) -> Callable[..., subprocess.CompletedPro
 @pytest.fixture(scope="session")
 def tiny_models() -> ModuleType:
     """The module that writes tiny models; it belongs to the tests of the engines."""
-    spec = importlib.util.spec_from_file_location("tiny_models", ROOT / "tests" / "engines" / "tiny.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    from tests.engines import tiny
+
+    return tiny

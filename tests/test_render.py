@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import gc
-import importlib.util
-import sys
 import threading
 import weakref
 from fractions import Fraction
@@ -14,27 +12,13 @@ from typing import Any
 
 import pytest
 
+from tests.cli import fake
+from tests.video import synth
 from vedit import render
 from vedit.errors import ResourceError, UsageError, VeditError
 from vedit.jobs import EditJob
 from vedit.render import machine
 from vedit.video.info import working_size
-
-HERE = Path(__file__).resolve().parent
-
-
-def load(path: Path, name: str) -> Any:
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, path)
-        assert spec is not None
-        assert spec.loader is not None
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
-
-
-fake = load(HERE / "cli" / "fake.py", "vedit_fake_engine")
-synth = load(HERE / "video" / "synth.py", "vedit_synthetic_clips")
 
 
 @pytest.fixture(autouse=True)
@@ -64,7 +48,7 @@ def info(width: int, height: int, sar: Fraction | None = None, transpose: bool =
         (info(720, 576, Fraction(16, 15)), 256, 8, (344, 256)),  # what is seen has square pixels
         (info(576, 720, Fraction(16, 15), transpose=True), 256, 8, (256, 344)),
         (info(1920, 1080), 250, 64, (448, 256)),
-        (info(4000, 2), 64, 8, (128000, 64)),
+        (info(4000, 20), 64, 8, (12800, 64)),
     ],
     ids=str,
 )

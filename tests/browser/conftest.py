@@ -2,36 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 
-HERE = Path(__file__).resolve().parent
+from tests.browser import webdriver
+from tests.video import synth
+
 #: A name and texts that would break a page which does not escape them.
 NAME = 'it\'s <b>"bold"<script>alert(1) & co.mkv'
 PROMPT = '</script><img src=x onerror="document.title=`broken`"> snow'
-
-
-def _load(path: Path, name: str) -> ModuleType:
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, path)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        spec.loader.exec_module(module)
-    return sys.modules[name]
-
-
-webdriver = _load(HERE / "webdriver.py", "vedit_webdriver")
-synth = _load(HERE.parent / "video" / "synth.py", "vedit_synthetic_clips")
 
 
 @pytest.fixture(scope="session")

@@ -2,33 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.util
 import subprocess
 import sys
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
+from tests.cli import fake
+from tests.video import synth
+
 HERE = Path(__file__).resolve().parent
-
-
-def _load(path: Path, name: str) -> ModuleType:
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, path)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        spec.loader.exec_module(module)
-    return sys.modules[name]
-
-
-fake = _load(HERE / "fake.py", "vedit_fake_engine")
-synth = _load(HERE.parent / "video" / "synth.py", "vedit_synthetic_clips")
 
 
 @dataclass(frozen=True)
@@ -52,9 +39,15 @@ def make_clip() -> Callable[..., Path]:
 
 
 @pytest.fixture
-def windows() -> list[Any]:
+def windows() -> deque[Any]:
     """The windows that the fake method was given."""
     return fake.SEEN
+
+
+@pytest.fixture
+def asked() -> deque[Any]:
+    """What the fake method was asked for last."""
+    return fake.ASKED
 
 
 @pytest.fixture

@@ -16,9 +16,12 @@ from typing import Any, ClassVar
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 
+from vedit.engines.base import Work
 from vedit.errors import ModelError
+from vedit.weights import Layers
 
 SEEN: deque[Any] = deque(maxlen=16)  # the last windows that were edited; all of them would grow with the clip
+ASKED: deque[Any] = deque(maxlen=1)  # what the last of them was asked for
 
 
 class Settings(BaseModel):
@@ -43,10 +46,11 @@ class Inverter:
         self._act = os.environ.get("VEDIT_FAKE", "")
 
     def knows(self, prompt: str) -> str | None:
-        return f"{prompt!r} is far from what the model knows" if "gibberish" in prompt else None
+        return f"{prompt!r} is far from what the model knows" if "gibberish" in str(prompt) else None
 
     def edit(self, window: Any, prompt: str) -> Any:
         SEEN.append(window)
+        ASKED.append(prompt)
         if "VEDIT_FAKE_SIGN" in os.environ:
             Path(os.environ["VEDIT_FAKE_SIGN"]).touch()
         if self._act == "slow":
@@ -85,8 +89,20 @@ def load(
 def open_bundle(model: str, role: str, **more: Any) -> Any:
     if model != "nano":
         raise ModelError(f"--model {model}: no such model; vedit models list shows what there is")
-    preset = {"steps": 6, "frames": 8, "overlap": 2, "multiple": 8, "max_frames": 32, "knows": ["snow"]}
-    return SimpleNamespace(name="nano", path=Path("."), components={}, preset=preset, sha256="0" * 64)
+    preset: dict[str, Any] = {"steps": 6, "frames": 8, "overlap": 2, "multiple": 8, "max_frames": 32, "knows": ["snow"]}
+    if "VEDIT_FAKE_CROP" in os.environ:
+        preset["crop"] = int(os.environ["VEDIT_FAKE_CROP"])
+    parts = {name: Path(name) for name in ("unet", "vae", "clip")}
+    return SimpleNamespace(name="nano", path=Path("."), components=parts, preset=preset, sha256="0" * 64)
+
+
+def work(method: str, bundle: Any, settings: Any, windows: list[Any]) -> Work:
+    evaluations = 3 * settings.steps * len(windows)
+    return Work(evaluations, evaluations * windows[0].new)
+
+
+def read_layers(folder: Path, part: str = "") -> Layers:
+    return Layers({0: 1_000_000}, {}, 64, 10_000_000, 50)
 
 
 def install(patch: Any = setattr) -> None:
@@ -97,8 +113,11 @@ def install(patch: Any = setattr) -> None:
     patch(engines, "METHODS", {"instructvid2vid": __name__})
     patch(engines, "settings_of", lambda method: Settings)
     patch(engines, "takes_adapter", lambda method: False)
+    patch(engines, "tunes_to_clip", lambda method: False)
     patch(engines, "load", load)
+    patch(engines, "work", work)
     patch(weights, "open_bundle", open_bundle)
+    patch(weights, "read_layers", read_layers)
 
 
 if __name__ == "__main__":

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
-import sys
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+from tests.video import synth
 
 BARE = "psnr,ssim,warp_error,temporal,colour_drift,sharpness_ratio,agreement"
 LOSSLESS = {"codec": "ffv1", "pix_fmt": "bgr0", "options": {}}  # pixels come back as they went in
@@ -17,7 +18,7 @@ LOSSLESS = {"codec": "ffv1", "pix_fmt": "bgr0", "options": {}}  # pixels come ba
 
 @pytest.fixture
 def frames():
-    return sys.modules["vedit_synthetic_clips"].moving_frames(6, 96, 64)  # loaded by conftest
+    return synth.moving_frames(6, 96, 64)
 
 
 @pytest.fixture

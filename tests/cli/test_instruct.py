@@ -160,7 +160,7 @@ def test_windows_overlap_and_carry(vedit, clip, windows):
 
 
 def test_no_window_crosses_a_cut(vedit, make_clip, tmp_path, windows):
-    from vedit_synthetic_clips import moving_frames  # type: ignore[import-not-found]
+    from tests.video.synth import moving_frames
 
     path = make_clip(tmp_path / "cut.mp4", [*moving_frames(9, seed=1), *(255 - f for f in moving_frames(9, seed=8))])
     vedit("instruct", path, "invert", "--window", "6", "--overlap", "2")

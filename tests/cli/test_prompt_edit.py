@@ -101,7 +101,7 @@ def test_a_model_for_instructions_is_refused(edit, real, clip, tmp_path, tiny_mo
     pix2pix = tiny_models.write_diffusers(tmp_path / "pix2pix")
     one_error_line(edit("--model", pix2pix), 4, "8 channels")
     bundle = tiny_models.write_bundle(tmp_path / "tiny")
-    one_error_line(edit("--model", bundle), 4, "has no text2image model; it has instruct")
+    one_error_line(edit("--model", bundle), 4, "has no text2image model; it has image2video, instruct")
     one_error_line(real("instruct", clip, "snow", "--method", "sdedit", "--model", bundle), 2, "for instruct there is")
 
 

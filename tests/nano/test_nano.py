@@ -82,7 +82,9 @@ def test_it_carries_over_to_real_footage(engine):
             break
     clip = np.stack(frames).astype(np.float32) / 255
     for name, floor in (("sepia", 25.0), ("darker", 25.0)):
-        assert psnr(edit(engine, clip, phrasings.TEST[name][1]), operations.apply(name, clip, height=256)) >= floor
+        truth = operations.apply(name, clip, height=256)
+        # The mean: some ways of asking give a weaker edit than others.
+        assert np.mean([psnr(edit(engine, clip, asked), truth) for asked in phrasings.TEST[name]]) >= floor
 
 
 def test_the_text_encoder_knows_what_is_asked_and_what_is_foreign(bundle):

@@ -63,6 +63,7 @@ def test_size_and_contents(wheel):
         assert source.relative_to(ROOT / "src").as_posix() in names
     for page in (ROOT / "src" / "vedit" / "metrics" / "page").iterdir():
         assert page.relative_to(ROOT / "src").as_posix() in names
+    assert "vedit/weights/registry.toml" in names
     for part in ("bundle.json", "manifest.json", "README.md"):
         assert f"vedit/_models/nano/{part}" in names
 

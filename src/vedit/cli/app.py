@@ -10,7 +10,20 @@ from typing import Annotated
 import typer
 
 from vedit import __version__
-from vedit.cli import cache, console, evaluate, info, instruct, models, prompt_edit, train_adapter, world
+from vedit.cli import (
+    cache,
+    console,
+    doctor,
+    drag_motion,
+    evaluate,
+    first_frame_edit,
+    info,
+    instruct,
+    models,
+    prompt_edit,
+    train_adapter,
+    world,
+)
 
 HELP_OPTIONS = {"help_option_names": ["-h", "--help"]}
 
@@ -45,7 +58,10 @@ def main(
 app.command("instruct")(instruct.instruct)
 app.command("evaluate")(evaluate.evaluate)
 app.command("prompt-edit")(prompt_edit.prompt_edit)
+app.command("first-frame-edit")(first_frame_edit.first_frame_edit)
+app.command("drag-motion")(drag_motion.drag_motion)
 app.command("info")(info.info)
+app.command("doctor")(doctor.doctor)
 app.add_typer(models.app, name="models")
 app.add_typer(cache.app, name="cache")
 app.add_typer(world.app, name="world")

@@ -15,7 +15,7 @@ def run(shell: Shell, describe: Callable[[], dict[str, Any]]) -> None:
     console.configure(quiet=shell.quiet, verbose=shell.verbose)
     from vedit import render
     from vedit.cli.progress import reporter
-    from vedit.cli.tuning import tuned
+    from vedit.cli.tuning import foreseen, tuned
     from vedit.jobs import EditJob
 
     job = EditJob.build(**shell.job_fields(), **describe())
@@ -25,11 +25,16 @@ def run(shell: Shell, describe: Callable[[], dict[str, Any]]) -> None:
     plan = render.plan(job)
     for warning in plan.warnings:
         console.warn(warning)
+    for note in plan.notes:
+        console.detail(note)
     if shell.dry_run:
+        report: dict[str, Any] = plan.report() | {"estimated_training_seconds": foreseen(plan)}
+        for warning in report["warnings"][len(plan.warnings) :]:
+            console.warn(warning)
         if shell.json:
-            console.result_json(plan.report())
+            console.result_json(report)
         else:
-            console.result(_plan_text(plan.report()))
+            console.result(_plan_text(report))
         return
     style = "none" if shell.quiet else shell.progress.value
     with console.results_only(), tuned(plan, style) as ready, reporter(style) as progress:
@@ -46,22 +51,29 @@ def run(shell: Shell, describe: Callable[[], dict[str, Any]]) -> None:
 def _plan_text(report: dict[str, Any]) -> str:
     """The plan of ``--dry-run`` for people."""
     settings = ", ".join(f"{name} {value}" for name, value in report["settings"].items())
+    training = report["estimated_training_seconds"]
     rows = {
         "output": report["output"],
         "clip": f"{report['frames']} frames, {report['width']}×{report['height']}, {report['fps']:g} frames/s, "
         f"{report['duration']:.2f} s",
         "edited": f"{report['edited_frames']} frames in {report['windows']} windows of {report['window']}, "
-        f"overlap {report['overlap']}",
+        f"overlap {report['overlap']}: {report['evaluations']:,} evaluations of the network",
         "works at": f"{report['working_width']}×{report['working_height']}",
         "model": f"{report['model']} ({report['method']}), {report['model_sha256'][:12]}",
         "settings": settings,
         "seed": report["seed"],
         "device": f"{report['device']}, {report['dtype']}, {report['threads']} threads",
+        "decoder": report["hwaccel"] if report["hwaccel"] != "none" else "",
         "encoder": ", ".join(f"{name} {value}" for name, value in report["encoder"].items() if value is not None),
-        "memory": f"about {report['estimated_memory_mb']:,} MB",
-        "time": f"about {report['estimated_seconds']:,} s",
+        "memory": f"about {report['estimated_memory_mb']:,} MB (an estimate)",
+        "time": f"about {_span(report['estimated_seconds'])} (an estimate)",
+        "before": f"an adapter is trained, about {_span(training)} (an estimate)" if training else "",
     }
     return "\n".join(f"{name:<9} {value}" for name, value in rows.items() if value != "")
+
+
+def _span(seconds: int) -> str:
+    return f"{seconds:,} s" if seconds < 600 else f"{seconds / 60:,.0f} min"
 
 
 def _told(report: dict[str, Any]) -> str:

@@ -7,19 +7,10 @@ from typing import Annotated
 import typer
 
 from vedit.cli import edit
-from vedit.cli.options import (
-    Guidance,
-    Input,
-    Method,
-    Shell,
-    Steps,
-    default_output,
-    edit_command,
-    parse_settings,
-)
+from vedit.cli.options import Guidance, Input, Method, Shell, Steps, default_output, grouped, parse_settings
 
 
-@edit_command
+@grouped
 def instruct(
     input: Input,
     instruction: Annotated[

@@ -1,9 +1,9 @@
-"""What every editing command has in common: its options, the name of its output, its warnings and its result.
+"""Options that commands share, the name of their output and their settings.
 
-A command writes down its own arguments only and is wrapped by :func:`edit_command`, which adds the options of
-:class:`Shell` to its signature and hands them over as one value::
+A command writes down its own arguments only and takes groups of others as dataclasses, whose fields
+:func:`grouped` puts into its signature::
 
-    @edit_command
+    @grouped
     def instruct(input: Input, instruction: …, *, shell: Shell) -> None: …
 """
 
@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterator
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
@@ -32,6 +32,14 @@ class DType(StrEnum):
     fp32 = "fp32"
     fp16 = "fp16"
     bf16 = "bf16"
+
+
+class HWAccel(StrEnum):
+    """What decodes the video; ``auto`` takes the GPU where the networks run on one and it can."""
+
+    none = "none"
+    auto = "auto"
+    cuda = "cuda"
 
 
 class Detail(StrEnum):
@@ -62,6 +70,13 @@ Steps = Annotated[
     int | None,
     typer.Option("--steps", min=1, max=1000, help="Denoising steps. [the model's own]", show_default=False),
 ]
+InversionSteps = Annotated[
+    int | None,
+    typer.Option(
+        "--inversion-steps", min=1, max=1000, help="Steps from INPUT back to noise. [the model's own]",
+        show_default=False,
+    ),
+]  # fmt: skip
 Guidance = Annotated[
     float | None,
     typer.Option("--guidance", min=0, help="Pull towards what is asked for. [the model's own]", show_default=False),
@@ -140,6 +155,13 @@ class Shell:
     ] = None
     device: Annotated[str, _option("--device", help="auto, cpu, cuda, cuda:N or mps.", show_default=True)] = "auto"
     dtype: Annotated[DType, _option("--dtype", help="Arithmetic of the networks.", show_default=True)] = DType.auto
+    hwaccel: Annotated[
+        HWAccel, _option("--hwaccel", help="What decodes: auto is cuda with --device cuda, where it can.",
+                         show_default=True),
+    ] = HWAccel.auto  # fmt: skip
+    vram: Annotated[
+        str | None, _option("--vram", metavar="SIZE", help="Memory the networks may hold, as in 8G. [no limit]")
+    ] = None
     codec: Annotated[
         str | None, _option("--codec", metavar="NAME", help="Video encoder, by FFmpeg's name. [fits the container]")
     ] = None
@@ -159,39 +181,49 @@ class Shell:
 
     def job_fields(self) -> dict[str, Any]:
         """The fields that go into the job as they are."""
-        as_is = ("model", "seed", "size", "window", "overlap", "start", "end", "device", "threads", "codec", "crf",
-                 "preset", "pix_fmt", "compare", "sheet", "overwrite", "stream", "fps", "mask", "feather")  # fmt: skip
+        as_is = ("model", "seed", "size", "window", "overlap", "start", "end", "device", "threads", "vram", "codec",
+                 "crf", "preset", "pix_fmt", "compare", "sheet", "overwrite", "stream", "fps", "mask",
+                 "feather")  # fmt: skip
         return {name: getattr(self, name) for name in as_is} | {
             "dtype": self.dtype.value,
+            "hwaccel": self.hwaccel.value,
             "audio": not self.no_audio,
             "detail": self.detail.value,
         }
 
 
-def edit_command(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options of :class:`Shell` to ``command``, which takes them as the keyword argument ``shell``."""
-    hints = get_type_hints(Shell, include_extras=True)
-    shared = [
-        inspect.Parameter(one.name, inspect.Parameter.KEYWORD_ONLY, default=one.default, annotation=hints[one.name])
-        for one in fields(Shell)
-    ]
-    own_hints = get_type_hints(command, include_extras=True)
+def grouped(command: Callable[..., None]) -> Callable[..., None]:
+    """Make a command line of ``command``, in which the fields of each dataclass that it takes are options of their own.
+
+    They come after its other parameters; a field without a default is required.
+    """
+    hints = get_type_hints(command, include_extras=True)
     own = [
-        parameter.replace(annotation=own_hints[name])
-        for name, parameter in inspect.signature(command).parameters.items()
-        if name != "shell"
+        one.replace(annotation=hints[name])
+        for name, one in inspect.signature(command).parameters.items()
+        if not is_dataclass(hints[name])
     ]
+    groups: dict[str, Any] = {name: hint for name, hint in hints.items() if is_dataclass(hint)}
+    shared = [parameter for group in groups.values() for parameter in _parameters(group)]
 
     @functools.wraps(command)
     def wrapped(*args: Any, **given: Any) -> None:
-        shell = Shell(**{parameter.name: given.pop(parameter.name) for parameter in shared})
-        command(*args, **given, shell=shell)
+        made = {name: group(**{f.name: given.pop(f.name) for f in fields(group)}) for name, group in groups.items()}
+        command(*args, **given, **made)
 
     signature = inspect.Signature([*own, *shared])
     wrapped.__signature__ = signature  # type: ignore[attr-defined]
     wrapped.__annotations__ = {name: parameter.annotation for name, parameter in signature.parameters.items()}
     del wrapped.__wrapped__  # or the tools that look through wrappers would find the short signature
     return wrapped
+
+
+def _parameters(group: type) -> Iterator[inspect.Parameter]:
+    """The fields of a dataclass, as keyword parameters."""
+    hints = get_type_hints(group, include_extras=True)
+    for one in fields(group):
+        default = inspect.Parameter.empty if one.default is MISSING else one.default
+        yield inspect.Parameter(one.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hints[one.name])
 
 
 def default_output(source: str, output: str | None, word: str = "edited") -> str:

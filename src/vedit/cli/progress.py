@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 PLAIN_SECONDS = 5.0  # between two lines in a log
 JSON_SECONDS = 0.5
 STAGES = {"load": "Loading the model", "edit": "Editing", "finish": "Finishing", "draw": "Drawing", "train": "Training",
-          "measure": "Measuring"}  # fmt: skip
+          "measure": "Measuring", "pull": "Fetching", "verify": "Hashing", "convert": "Converting"}  # fmt: skip
 
 
 @contextlib.contextmanager

@@ -10,16 +10,17 @@ from vedit.cli import edit
 from vedit.cli.options import (
     Guidance,
     Input,
+    InversionSteps,
     Method,
     Shell,
     Steps,
     default_output,
-    edit_command,
+    grouped,
     parse_settings,
 )
 
 
-@edit_command
+@grouped
 def prompt_edit(
     input: Input,
     *,
@@ -36,11 +37,7 @@ def prompt_edit(
                      help="What vedit train-adapter made of INPUT, for tcve and tune-a-video. [trained first]"),
     ] = None,
     steps: Steps = None,
-    inversion_steps: Annotated[
-        int | None,
-        typer.Option("--inversion-steps", min=1, max=1000, help="Steps from INPUT back to noise. [the model's own]",
-                     show_default=False),
-    ] = None,
+    inversion_steps: InversionSteps = None,
     guidance: Guidance = None,
     shell: Shell,
 ) -> None:  # fmt: skip

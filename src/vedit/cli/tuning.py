@@ -16,31 +16,64 @@ KIND = "adapters"  # of the entries in the cache
 VERSION = 1  # of the training: another number, and what older versions kept is not used any more
 
 
-@contextlib.contextmanager
-def tuned(plan: Plan, style: str) -> Iterator[Plan]:
-    """The plan with an adapter, where its method needs one and the job has none. ``style``: of the progress."""
+def wanted(plan: Plan) -> bool:
+    """Whether the plan's method needs an adapter and the job has none."""
     from vedit import engines
 
-    job = plan.job
-    if job.adapter is not None or not engines.takes_adapter(job.method):
-        yield plan
-        return
-    import tempfile
-    from dataclasses import asdict, replace
+    return plan.job.adapter is None and engines.tunes_to_clip(plan.job.method)
+
+
+def foreseen(plan: Plan) -> int:
+    """About how many seconds :func:`tuned` will train; 0 where it need not."""
+    if not wanted(plan):
+        return 0
+    from vedit.cache import Cache
+    from vedit.render import estimate
+    from vedit.training import one_clip
+
+    module, key = _recipe(plan)
+    if Cache.default().path(KIND, key).is_file():
+        return 0
+    settings = one_clip.fitted(one_clip.advised(module.RECIPE, plan.bundle), plan.edited_frames)
+    return estimate.training_seconds(
+        plan.bundle, settings.steps, settings.frames, width=plan.working_width, height=plan.working_height,
+        dtype=plan.dtype, device=plan.device, threads=plan.threads,
+    )  # fmt: skip
+
+
+def _recipe(plan: Plan) -> tuple[Any, str]:
+    """The module that trains for the plan's method, and the key in the cache of what comes out."""
+    from dataclasses import asdict
     from importlib import import_module
 
-    from vedit.cache import Cache, digest
-    from vedit.weights import adapter
+    from vedit.cache import digest
     from vedit.weights.bundle import sha256
 
+    job = plan.job
     module = import_module(f"vedit.training.recipes.{job.method.replace('-', '_')}")
-    cache = Cache.default()
-    key = digest(
+    return module, digest(
         version=VERSION, method=job.method, clip=sha256(Path(job.input)), prompt=job.source_prompt,
         base=plan.bundle.parts_sha256, recipe=asdict(module.RECIPE.settings), size=job.size, seed=job.seed,
         advice=plan.bundle.preset.get("adapters", {}).get(job.method), start=job.start, end=job.end,
         device=plan.device.partition(":")[0],
     )  # fmt: skip
+
+
+@contextlib.contextmanager
+def tuned(plan: Plan, style: str) -> Iterator[Plan]:
+    """The plan with an adapter, where its method needs one and the job has none. ``style``: of the progress."""
+    if not wanted(plan):
+        yield plan
+        return
+    import tempfile
+    from dataclasses import replace
+
+    from vedit.cache import Cache
+    from vedit.weights import adapter
+
+    job = plan.job
+    module, key = _recipe(plan)
+    cache = Cache.default()
     kept = cache.path(KIND, key)
     if cache.get(KIND, key) is not None:
         yield replace(plan, adapter=str(kept))

@@ -1,26 +1,41 @@
-"""About how much memory and time a job takes. For ``--dry-run`` and for the warning before memory runs out."""
+"""About how much memory and time a job takes. For ``--dry-run`` and for the warning before memory runs out.
+
+What the networks compute is known: methods say how many evaluations a window takes (:func:`vedit.engines.work`), and
+the headers of the checkpoints how much each of them is. What that takes on a machine is measured by
+``benchmarks/estimate.py``, on small models and one thread; other processors are scaled by rules of thumb.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from pydantic import BaseModel
+from vedit.video.windows import plan_windows
 
 if TYPE_CHECKING:
+    from vedit.engines.base import Share, Work
     from vedit.video.info import ClipInfo
     from vedit.weights import Bundle
 
-# Rough guesses, not yet calibrated on nano: seconds of a 100 MB U-Net for each megapixel of its window, two cores.
-SECONDS_PER_MEGAPIXEL = 0.9
-FASTER = {"cuda": 150.0, "mps": 8.0, "cpu": 1.0}
-CODEC_SECONDS_PER_MEGAPIXEL = 0.35
-FRAME_SECONDS_PER_MEGAPIXEL = 0.06  # decode, compose and encode at native size
-LIBRARIES_MB = 650
-ACTIVATIONS_MB_PER_MEGAPIXEL = 450
-NATIVE_MB_PER_MEGAPIXEL = 1.5  # decoded 4:2:0 frames wait for their window
-START_SECONDS = 8
+# Seconds of one thread, and MB, for one of each; see Amounts. By benchmarks/estimate.py, on a processor with bf16.
+SECONDS = {
+    "start": 6.0,
+    "weights": 2e-3,
+    "layers": 9e-5,
+    "multiply_adds": 9e-12,
+    "native": 0.11,
+    "working": 0.5,
+}
+MEGABYTES = {"start": 565.0, "weights": 0.8, "activations": 28.0, "waiting": 1.5, "frame": 90.0}
+HALF = {"fp16", "bf16"}
+SLOWER, LARGER = 1.8, 1.6  # of other arithmetic: how much longer it takes, and how much more memory its weights
+
+PARALLEL = 0.8  # so many more threads to the power of this is how much faster it goes
+MOST_THREADS = 16  # more of them help no further
+# Against one thread, as published peaks compare and a third of it; not measured.
+FASTER = {"cuda": 400.0, "mps": 25.0}
+GPU_LAYER_SECONDS = 2e-5  # the time to start one kernel or two
+TRAINING = 3.0  # a step of training over an evaluation: there, and twice as much back
 
 
 @dataclass(frozen=True)
@@ -31,47 +46,128 @@ class Cost:
     seconds: int
 
 
-def cost(
+@dataclass(frozen=True)
+class Amounts:
+    """How much there is to do.
+
+    ``layers``: layers that are run, over all evaluations. ``multiply_adds`` of the networks, as they would be in half
+    precision. ``native``: megapixels of all frames at the clip's size, which are decoded, composed and encoded.
+    ``working``: the same of the edited frames at working size. ``weights`` in MB, as they would be in float32. For
+    memory: ``activations``: MB of one layer of the finest level for all frames of a window; ``waiting``: megapixels of
+    the decoded frames that wait; ``frame``: megapixels of one.
+    """
+
+    layers: float
+    multiply_adds: float
+    native: float
+    working: float
+    weights: float
+    activations: float
+    waiting: float
+    frame: float
+
+    def seconds(self, device: str = "cpu", threads: int = 1) -> float:
+        """Wall time on ``threads`` threads, and on ``device`` for the networks."""
+        several = min(max(1, threads), MOST_THREADS) ** PARALLEL
+        around = SECONDS["native"] * self.native + SECONDS["working"] * self.working
+        start = SECONDS["start"] + SECONDS["weights"] * self.weights
+        kind = device.partition(":")[0]
+        computed = SECONDS["multiply_adds"] * self.multiply_adds
+        if kind in FASTER:
+            # The processor has the frames to itself, at the same time.
+            networks = computed / FASTER[kind] + GPU_LAYER_SECONDS * self.layers
+            return start + max(networks, around / several)
+        return start + (computed + SECONDS["layers"] * self.layers + around) / several
+
+    def megabytes(self) -> float:
+        """Peak resident memory where the networks run on the processor."""
+        return (
+            MEGABYTES["start"]
+            + MEGABYTES["weights"] * self.weights
+            + MEGABYTES["activations"] * self.activations
+            + MEGABYTES["waiting"] * self.waiting
+            + MEGABYTES["frame"] * self.frame
+        )
+
+
+def shares(frames: int, window: int, overlap: int) -> list[Share]:
+    """The windows of a shot of so many frames, as a method is asked about them."""
+    from vedit.engines.base import Share
+
+    return [
+        Share(len(one.produces), one.reference, index > 0)
+        for index, one in enumerate(plan_windows(frames, window, overlap))
+    ]
+
+
+def amounts(
     bundle: Bundle,
-    settings: BaseModel,
-    info: ClipInfo,
+    work: Work,
+    info: ClipInfo | None,
     *,
-    windows: int,
+    frames: int,
     window: int,
     width: int,
     height: int,
+    dtype: str,
+) -> Amounts:
+    """Of a job that edits ``frames`` frames at ``width`` × ``height`` pixels, for which the network has ``work``.
+
+    Without ``info`` nothing is composed and encoded. Reads the headers of the checkpoints. Raises ``ModelError``.
+    """
+    from vedit.weights import read_layers
+
+    parts = bundle.components
+    network = read_layers(parts["unet"])
+    encoder, decoder = (read_layers(parts["vae"], part) for part in ("encoder", "decoder"))
+    stride = 8  # of the autoencoders that there are
+    latent = -(-height // stride), -(-width // stride)
+    # An autoencoder without levels works at the latents' size. It encodes a frame once and decodes source and edit.
+    coded = latent if set(decoder.places) == {0} else (height, width)
+    codec = encoder.multiply_adds(*coded) + 2 * decoder.multiply_adds(*coded)
+    reader = read_layers(parts["clip"] if "clip" in parts else parts["image_encoder"])  # of words, or of pictures
+    half = dtype in HALF
+    native = info.width * info.height / 1e6 if info is not None else 0.0
+    return Amounts(
+        layers=float(work.evaluations * network.layers),
+        multiply_adds=(work.frames * network.multiply_adds(*latent) + frames * codec) * (1 if half else SLOWER),
+        native=info.frames * native if info is not None else 0.0,
+        working=frames * width * height / 1e6 if info is not None else 0.0,
+        weights=(4e-6 if half else 4e-6 * LARGER)
+        * (network.parameters + encoder.parameters + decoder.parameters + reader.parameters),
+        activations=(2e-6 if half else 4e-6) * network.width * latent[0] * latent[1] * window,
+        waiting=native * (2 * window + 12),
+        frame=native,
+    )
+
+
+def training_seconds(
+    bundle: Bundle, steps: int, frames: int, *, width: int, height: int, dtype: str, device: str, threads: int
+) -> int:
+    """Wall time of so many steps of tuning a network to ``frames`` frames of a clip. What a method adds to the network
+    is not counted."""
+    from vedit.engines.base import Work
+
+    made = amounts(
+        bundle, Work(steps, steps * frames), None, frames=frames, window=frames, width=width, height=height, dtype=dtype
+    )
+    once = replace(made, layers=TRAINING * made.layers, multiply_adds=TRAINING * made.multiply_adds)
+    return max(1, round(once.seconds(device, threads)))
+
+
+def cost(
+    bundle: Bundle,
+    work: Work,
+    info: ClipInfo,
+    *,
+    frames: int,
+    window: int,
+    width: int,
+    height: int,
+    dtype: str,
     device: str,
     threads: int,
 ) -> Cost:
-    """Estimate a job of ``windows`` windows of ``window`` frames at ``width`` × ``height`` pixels."""
-    weights_mb = sum(_size_mb(Path(part)) for part in bundle.components.values())
-    unet_mb = _size_mb(Path(bundle.components["unet"])) if "unet" in bundle.components else weights_mb
-    view = window * width * height / 1e6
-    native = info.width * info.height / 1e6
-    scale = FASTER[device.partition(":")[0]] * (max(1, min(threads, 16)) / 2 if device == "cpu" else 1)
-    # What the instruction asks for is not known before the text encoder is loaded: the most it can be.
-    steps = max(int(getattr(settings, "steps", 10)), int(getattr(settings, "random_steps", 0)))
-    # An inversion that the cache holds costs nothing, but whether it does is known only after the frames were encoded.
-    inversion = int(getattr(settings, "inversion_steps", 0) or (steps if hasattr(settings, "inversion_steps") else 0))
-    inversion *= 1 + int(getattr(settings, "fixed_point", 0))
-    evaluations = windows * (steps * _branches(settings) + inversion)
-    seconds = (
-        START_SECONDS
-        + evaluations * view * SECONDS_PER_MEGAPIXEL * (unet_mb / 100) / scale
-        + windows * view * CODEC_SECONDS_PER_MEGAPIXEL / scale
-        + info.frames * native * FRAME_SECONDS_PER_MEGAPIXEL
-    )
-    memory = LIBRARIES_MB + 2 * weights_mb + view * ACTIVATIONS_MB_PER_MEGAPIXEL
-    memory += native * (2 * window + 12) * NATIVE_MB_PER_MEGAPIXEL + native * 60
-    return Cost(round(memory), max(1, round(seconds)))
-
-
-def _branches(settings: Any) -> int:
-    """Network evaluations a step: a guidance scale of one makes a branch superfluous."""
-    return 1 + sum(getattr(settings, name, 1.0) != 1.0 for name in ("guidance", "video_guidance"))
-
-
-def _size_mb(path: Path) -> float:
-    if path.is_file():
-        return path.stat().st_size / 1e6
-    return sum(file.stat().st_size for file in path.rglob("*.safetensors")) / 1e6
+    """Estimate a job; see :func:`amounts`."""
+    made = amounts(bundle, work, info, frames=frames, window=window, width=width, height=height, dtype=dtype)
+    return Cost(round(made.megabytes()), max(1, round(made.seconds(device, threads))))

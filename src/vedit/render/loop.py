@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from vedit.cache import Cache
 from vedit.errors import UsageError, VeditError
-from vedit.render import machine
+from vedit.render import first_frame, machine, memory
 from vedit.render.drift import ColorDrift
 from vedit.render.outputs import Outputs
 from vedit.render.plan import SCHEMA, Plan
@@ -27,11 +27,12 @@ if TYPE_CHECKING:
 
     from vedit.engines.base import Engine
     from vedit.video.compose import Detail
-    from vedit.video.mask import Mask
+    from vedit.video.mask import Mask, RegionMask
     from vedit.video.reader import Reader, SourceFrame
     from vedit.video.windows import Window
 
 DECODED_AHEAD = 8  # frames
+WHOLE = (128, 72)  # pixels of the picture by which cuts are found, where the model sees a part of it
 DRIFT_LIMIT = 4.0  # grey levels over the clip above which a person is warned
 TIMINGS = ("decode", "encode", "invert", "denoise", "decode_latents", "compose", "mux", "total")
 
@@ -78,6 +79,7 @@ class _Decoded:
 
     source: SourceFrame
     small: np.ndarray | None  # (h, w, 3) uint8 at working size; None: this frame is not edited
+    whole: np.ndarray | None = None  # the whole picture, small, where the model sees a part of it
 
 
 @dataclass(eq=False)
@@ -99,6 +101,7 @@ class _Tally:
     evaluations: int = 0
     inversion_evaluations: int = 0
     edited: int = 0
+    cut: int | None = None  # the frame at which the edit ended, since another scene begins there
     drift: ColorDrift = field(default_factory=ColorDrift)
 
     @contextlib.contextmanager
@@ -124,9 +127,11 @@ def run(plan: Plan, progress: Progress | None = None) -> Result:
     with machine.pinned(plan.threads, plan.device), limits:
         progress.stage("load")
         cache = Cache.default()
-        engine = _load(plan, cache)
         warnings = list(plan.warnings)
-        strange = engine.knows(job.request)
+        plan, more = first_frame.made(plan)
+        warnings += more
+        engine = _load(plan, cache)
+        strange = engine.knows(plan.request)
         if strange:
             warnings.append(strange)
         progress.stage("edit")
@@ -151,6 +156,11 @@ def run(plan: Plan, progress: Progress | None = None) -> Result:
             warnings += [
                 text for text in [*reader.warnings, *cache.warnings, *outputs.warnings] if text not in warnings
             ]
+            if tally.cut is not None:
+                warnings.append(
+                    f"{job.input} cuts to another scene at frame {tally.cut}, of which the edit of the first one says "
+                    f"nothing: from there on it is left as it is; edit that by itself with --start {tally.cut}"
+                )
             tally.timings["total"] = time.perf_counter() - began
             drift = tally.drift.grey_levels()
             if drift is not None and max(map(abs, drift)) > DRIFT_LIMIT:
@@ -164,22 +174,27 @@ def run(plan: Plan, progress: Progress | None = None) -> Result:
 def _load(plan: Plan, cache: Cache) -> Engine:
     from vedit import engines
 
-    return engines.load(
+    engine = engines.load(
         plan.job.method, plan.bundle, plan.settings, seed=plan.job.seed, device=plan.device, dtype=plan.dtype,
         cache=cache, adapter=plan.job.adapter or plan.adapter,
     )  # fmt: skip
+    memory.apply(plan.memory, engine)
+    return engine
 
 
 def _reader(plan: Plan) -> Reader:
     from vedit.video.reader import Reader
 
-    return Reader(plan.job.input, plan.info, threads=plan.job.threads)
+    return Reader(plan.job.input, plan.info, threads=plan.job.threads, accelerator=plan.accelerator)
 
 
-def _mask(plan: Plan) -> Mask | None:
-    from vedit.video.mask import Mask
+def _mask(plan: Plan) -> Mask | RegionMask | None:
+    from vedit.video.mask import DEFAULT_FEATHER, Mask, RegionMask, parse_feather
 
-    return None if plan.mask is None else Mask(plan.mask, plan.info, threads=plan.job.threads)
+    mask = None if plan.mask is None else Mask(plan.mask, plan.info, threads=plan.job.threads)
+    if plan.grey is None:
+        return mask
+    return RegionMask(plan.grey, parse_feather(plan.job.feather or DEFAULT_FEATHER, plan.info), mask)
 
 
 def _stream(
@@ -187,7 +202,7 @@ def _stream(
     engine: Engine,
     reader: Reader,
     outputs: Outputs,
-    mask: Mask | None,
+    mask: Mask | RegionMask | None,
     tally: _Tally,
     progress: Progress,
 ) -> None:
@@ -205,8 +220,9 @@ def _stream(
 
     def compose(item: _Edited) -> None:
         with tally.timed("compose"):
-            native = _to_native(item, plan.job.detail)
-            _measure(item, native, tally)
+            crop = None if plan.motion is None else plan.motion.crop
+            native = _to_native(item, plan.job.detail, crop)
+            _measure(item, native, tally, crop)
             weights = None if mask is None or native is None else mask.at(item.source.time)
         encoder.put((item.source, native, weights))
 
@@ -218,7 +234,7 @@ def _stream(
         shot = _Shot(engine, plan, tally)
         planner = WindowPlanner(plan.window, plan.overlap)
         detector = ShotDetector()
-        inside = False
+        inside = ended = False
 
         def feed(window: Window | None) -> None:
             if window is not None:
@@ -227,14 +243,18 @@ def _stream(
                 shot.forget(planner.oldest)
 
         for frame in decoded:
-            if frame.small is None:
+            cut = False
+            if not ended and frame.small is not None:
+                cut = detector.push(frame.small if frame.whole is None else frame.whole)
+            if cut and plan.job.command in ("first-frame-edit", "drag-motion"):
+                ended, tally.cut = True, frame.source.index
+            if frame.small is None or ended:
                 if inside:
                     feed(planner.end_shot())
                 inside = False
                 planner.skip()
                 composer.put(_Edited(frame.source))
                 continue
-            cut = detector.push(frame.small)
             if cut or not inside:
                 feed(planner.end_shot())
                 shot.restart()
@@ -255,8 +275,23 @@ def _decode(plan: Plan, reader: Reader, tally: _Tally) -> Iterator[_Decoded]:
             if source is None:
                 return
             inside = plan.range.contains(source.index, source.time)
-            item = _Decoded(source, _shrink(source.rgb(), plan.working_width, plan.working_height) if inside else None)
+            item = _Decoded(source, *_seen(source, plan)) if inside else _Decoded(source, None)
         yield item
+
+
+def _seen(source: SourceFrame, plan: Plan) -> tuple[np.ndarray, np.ndarray | None]:
+    """What the model sees of a frame; and where that is a part, the whole of it, by which cuts are found."""
+    rgb, width, height = source.rgb(), plan.working_width, plan.working_height
+    if plan.motion is None or plan.motion.crop is None:
+        return _shrink(rgb, width, height), None
+    return _shrink(rgb[_part(plan.motion.crop)], width, height), _shrink(rgb, *WHOLE)
+
+
+def _part(crop: tuple[int, int, int, int] | None) -> Any:
+    if crop is None:
+        return slice(None)
+    x, y, width, height = crop
+    return slice(y, y + height), slice(x, x + width)
 
 
 def _shrink(rgb: np.ndarray, width: int, height: int) -> np.ndarray:
@@ -276,6 +311,7 @@ class _Shot:
         self._engine = engine
         self._plan = plan
         self._tally = tally
+        self._request = plan.request
         self._frames: deque[_Decoded] = deque()
         self._carry: object | None = None
 
@@ -305,9 +341,7 @@ class _Shot:
         stacked = np.stack([frame.small for frame in frames if frame.small is not None])
         pixels = torch.from_numpy(stacked).permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0)
         with torch.inference_mode():
-            done = self._engine.edit(
-                EngineWindow(pixels, window.first, window.reference, self._carry), self._plan.job.request
-            )
+            done = self._engine.edit(EngineWindow(pixels, window.first, window.reference, self._carry), self._request)
         self._carry = done.carry
         if done.frames.shape != pixels.shape or done.reconstruction.shape != pixels.shape:
             raise ValueError(f"{self._engine.name} returned {tuple(done.frames.shape)} for {tuple(pixels.shape)}")
@@ -333,20 +367,29 @@ def _to_pixels(frames: torch.Tensor) -> np.ndarray:
     return frames.add(1.0).mul(0.5).permute(0, 2, 3, 1).contiguous().numpy()
 
 
-def _measure(item: _Edited, native: np.ndarray | None, tally: _Tally) -> None:
+def _measure(item: _Edited, native: np.ndarray | None, tally: _Tally, crop: tuple[int, int, int, int] | None) -> None:
     """Note the mean colour before and after, from every few pixels."""
     if native is None or item.small is None:
         return
+    native = native[_part(crop)]
     step = max(1, min(native.shape[:2]) // 64)
     top = 255.0 if native.dtype == "uint8" else 65535.0
     tally.drift.add(item.small / 255.0, native[::step, ::step] / top, float(item.source.time))
 
 
-def _to_native(item: _Edited, detail: Detail) -> np.ndarray | None:
-    """The edit at the source's own size, (H, W, 3) uint8 or uint16; None for a frame that passes through."""
+def _to_native(item: _Edited, detail: Detail, crop: tuple[int, int, int, int] | None) -> np.ndarray | None:
+    """The edit at the source's own size, (H, W, 3) uint8 or uint16; None for a frame that passes through. Outside of
+    ``crop`` it is the source."""
     if item.edited is None or item.reconstruction is None:
         return None
+    import numpy as np
+
     from vedit.video.compose import compose
 
     native = item.source.rgb(8 if item.source.info.bits == 8 else 16)
-    return compose(native, item.reconstruction, item.edited, detail)
+    if crop is None:
+        return compose(native, item.reconstruction, item.edited, detail)
+    inside = compose(np.ascontiguousarray(native[_part(crop)]), item.reconstruction, item.edited, detail)
+    native = native.copy()
+    native[_part(crop)] = inside
+    return native

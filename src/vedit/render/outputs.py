@@ -129,7 +129,11 @@ class Outputs:
     def _picture(self, sheet: SheetSampler) -> bytes:
         from vedit.video.sheet import contact_sheet, encode_png
 
-        return encode_png(contact_sheet(sheet.rows(), ["source", self._plan.job.prompt]))
+        return encode_png(contact_sheet(sheet.rows(), ["source", self._said()]))
+
+    def _said(self) -> str:
+        job = self._plan.job
+        return job.prompt or job.instruction or job.command
 
     def _tell(self, writer: Any) -> None:
         self.warnings += [text for text in writer.warnings if text not in self.warnings]
@@ -152,9 +156,21 @@ class Outputs:
             "device": plan.device,
             "dtype": plan.dtype,
             "threads": plan.threads,
+            "hwaccel": plan.hwaccel,
             "encoder": self._encoder(),
             "warnings": plan.warnings,
-        }
+        } | self._read()
+
+    def _read(self) -> dict[str, Any]:
+        """What else went into the result: the files that say where and how the clip moves."""
+        job, motion = self._plan.job, self._plan.motion
+        if motion is None and self._plan.first_frame is None:
+            return {}
+        names = [*job.region, *(name for name in (job.tracks, job.first_frame) if name is not None)]
+        files = {name: sidecar.sha256_of(name) for name in names if os.path.isfile(name)}
+        if motion is not None:
+            return {"motion": motion.report() | {"files": files}}
+        return {"first_frame": self._plan.decided()["first_frame"] | {"files": files}}
 
     def _encoder(self) -> dict[str, Any]:
         chosen = self._result.plan

@@ -49,8 +49,10 @@ def write_json(path: str, value: dict[str, Any]) -> None:
 
 def write_bytes(path: str, data: bytes) -> None:
     """Write a whole small file: temporary file beside it, synced, renamed. A symlink's target is what is replaced."""
+    from vedit.video.outfile import temporary_beside
+
     target = Path(os.path.realpath(path))
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    temporary = temporary_beside(target, ".tmp")
     try:
         with open(temporary, "xb") as file:
             file.write(data)

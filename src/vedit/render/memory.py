@@ -1,0 +1,238 @@
+"""How much memory the networks will hold at once, found before a weight is read, and what to do if that is too much.
+
+The networks are built without memory (torch's meta device) from their configurations and run once at the job's sizes,
+while every tensor that lives is counted. What kernels need inside of themselves is not seen, so a tenth is added.
+Methods that keep features or attention maps from step to step need more than this.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vedit.errors import ModelError, ResourceError
+
+if TYPE_CHECKING:
+    from vedit.weights import Bundle
+
+WORKSPACE = 1.1
+CONTEXT = {"cuda": 600 * 10**6, "mps": 300 * 10**6, "cpu": 650 * 10**6}  # bytes that the libraries take by themselves
+TILE = 256  # pixels: side of what the autoencoder sees at once when it is tiled
+_BYTES = {"fp32": 4, "fp16": 2, "bf16": 2}
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """Bytes, and the choices that lead to them. ``weights`` by component; the others are the most that lives at once
+    beside the weights while a window of ``window`` frames is encoded, denoised and decoded.
+
+    ``pixels_at_once``: of the autoencoder, None: its own default. ``steps``: what was lowered to stay below a limit.
+    """
+
+    device: str
+    dtype: str
+    window: int
+    weights: dict[str, int]
+    encode: int
+    denoise: int
+    decode: int
+    pixels_at_once: int | None = None
+    tiled: bool = False
+    limit: int | None = None
+    steps: tuple[str, ...] = ()
+
+    @property
+    def peak(self) -> int:
+        """The most that is held at any time."""
+        busiest = max(self.encode, self.denoise, self.decode)
+        return sum(self.weights.values()) + math.ceil(WORKSPACE * busiest) + CONTEXT[self.device.partition(":")[0]]
+
+    def report(self) -> dict[str, Any]:
+        """As JSON values."""
+        return asdict(self) | {"peak": self.peak, "steps": list(self.steps)}
+
+
+def plan(
+    bundle: Bundle, *, window: int, width: int, height: int, device: str, dtype: str, adapter: str | None = None
+) -> MemoryPlan:
+    """What a window of ``window`` frames at ``width`` × ``height`` pixels takes. Reads no weights.
+
+    Raises ``ModelError`` for a network that cannot be built from its configuration.
+    """
+    weights = {name: _weight_bytes(Path(part), 4 if name == "clip" else _BYTES[dtype])
+               for name, part in bundle.components.items()}  # fmt: skip
+    if adapter is not None:
+        file = Path(adapter)
+        weights["adapter"] = _weight_bytes(file, _BYTES[dtype])
+    made = MemoryPlan(device, dtype, window, {name: size for name, size in weights.items() if size}, 0, 0, 0)
+    return _measured(made, bundle, width, height)
+
+
+def fit(
+    bundle: Bundle, limit: int, *, window: int, overlap: int, width: int, height: int, device: str, dtype: str,
+    adapter: str | None = None,
+) -> MemoryPlan:  # fmt: skip
+    """The same below ``limit`` bytes: the autoencoder frame by frame, then in tiles, then shorter windows.
+
+    The later a step, the more it changes the result: frame by frame nothing, tiles a little at their seams, shorter
+    windows what the network sees of the motion. Raises ``ResourceError`` when that is not enough.
+    """
+    found = replace(
+        plan(bundle, window=window, width=width, height=height, device=device, dtype=dtype, adapter=adapter),
+        limit=limit,
+    )
+    if found.peak <= limit:
+        return found
+    choices = [(f"the autoencoder sees one frame at once, not {_frames(found, width, height)}", {"pixels_at_once": 1})]
+    if _can_tile(bundle):
+        choices.append((f"the autoencoder sees tiles of {TILE} pixels", {"tiled": True}))
+    for said, change in choices:
+        if found.peak > limit and max(found.encode, found.decode) > found.denoise:
+            lower = _step(found, bundle, width, height, said, **change)
+            found = lower if lower.peak < found.peak else found
+    shortest = overlap + 1
+    while found.peak > limit and found.window > shortest:
+        shorter = max(shortest, min(found.window - 1, found.window // 2))
+        found = _step(found, bundle, width, height, f"windows of {shorter} frames, not {window}", window=shorter)
+    if found.peak > limit:
+        held = ", ".join(f"{name} {size / 1e9:.1f} GB" for name, size in found.weights.items())
+        raise ResourceError(
+            f"--vram {limit / 1e9:.1f}G: {found.peak / 1e9:.1f} GB are needed even with "
+            f"{'; '.join(found.steps) or 'nothing left to lower'} (the networks alone: {held}); lower --size or "
+            "--overlap, take --dtype fp16 or bf16, or a smaller model: vedit does not move networks in and out yet"
+        )
+    return found
+
+
+def apply(made: MemoryPlan | None, engine: Any) -> None:
+    """Tell an engine's autoencoder what was planned."""
+    if made is None:
+        return
+    codec = getattr(engine, "codec", None) or getattr(getattr(engine, "base", None), "codec", None)
+    if codec is None:
+        raise ModelError(f"--vram: {type(engine).__name__} has no autoencoder that could be limited")
+    codec.limit(made.pixels_at_once, TILE if made.tiled else None)
+
+
+def _step(made: MemoryPlan, bundle: Bundle, width: int, height: int, said: str, **change: Any) -> MemoryPlan:
+    earlier = [step for step in made.steps if not (step.startswith("windows of") and said.startswith("windows of"))]
+    return _measured(replace(made, **change, steps=(*earlier, said)), bundle, width, height)
+
+
+def _frames(made: MemoryPlan, width: int, height: int) -> int:
+    from vedit.nets.codec import PIXELS_AT_ONCE
+
+    return min(made.window, max(1, (made.pixels_at_once or PIXELS_AT_ONCE) // (width * height)))
+
+
+def _measured(made: MemoryPlan, bundle: Bundle, width: int, height: int) -> MemoryPlan:
+    """With what lives at once under its choices."""
+    import torch
+
+    from vedit.weights import load
+
+    dtype = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[made.dtype]
+    codec = load.empty_vae(bundle.components["vae"], dtype)
+    codec.limit(made.pixels_at_once, TILE if made.tiled else None)
+    with torch.no_grad():
+        pixels = torch.empty(made.window, 3, height, width, device="meta")
+        encode = _peak(lambda: codec.encode(pixels))
+        latents = torch.empty(made.window, codec.channels, height // codec.stride, width // codec.stride, device="meta")
+        decode = _peak(lambda: codec.decode(latents))
+        denoise = _peak(load.empty_unet_call(bundle.components["unet"], dtype, latents))
+    return replace(made, encode=encode, denoise=denoise, decode=decode)
+
+
+def _can_tile(bundle: Bundle) -> bool:
+    import torch
+
+    from vedit.weights import load
+
+    return load.empty_vae(bundle.components["vae"], torch.float32).can_tile
+
+
+def _weight_bytes(part: Path, size: int) -> int:
+    """Bytes of a component's parameters at ``size`` bytes each, from the headers of its files."""
+    if part.is_file() and part.suffix == ".safetensors":
+        files = [part]
+    else:
+        plain = sorted(part.glob("*.safetensors"))
+        half = [file for file in plain if ".fp16" in file.name]
+        files = [file for file in plain if file not in half] or half  # as the loader chooses
+    return size * sum(_parameters(file) for file in files)
+
+
+def _parameters(file: Path) -> int:
+    try:
+        with file.open("rb") as stream:
+            header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{file}: cannot be read ({error}); get the model again") from None
+    return sum(math.prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__")
+
+
+def _peak(run: Callable[[], Any]) -> int:
+    """The most bytes of tensors that live at once while ``run`` runs on the meta device, what it is given aside."""
+    with _counted() as count:
+        run()
+    return count.most
+
+
+@contextmanager
+def _counted() -> Iterator[Any]:
+    """Count the memory of all tensors that operations make while the block runs."""
+    import torch
+    from torch.overrides import TorchFunctionMode
+    from torch.utils._python_dispatch import TorchDispatchMode
+    from torch.utils._pytree import tree_leaves
+
+    class Count(TorchDispatchMode):
+        def __init__(self) -> None:
+            super().__init__()
+            self.now = self.most = 0
+            self._users: dict[int, int] = {}
+
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            given = {
+                leaf.untyped_storage()._cdata for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)
+            }
+            out = func(*args, **(kwargs or {}))
+            for leaf in tree_leaves(out):
+                if isinstance(leaf, torch.Tensor):
+                    storage = leaf.untyped_storage()
+                    if storage._cdata not in given or storage._cdata in self._users:
+                        self._add(leaf, storage._cdata, storage.nbytes())
+            return out
+
+        def _add(self, tensor: torch.Tensor, key: int, size: int) -> None:
+            if key not in self._users:
+                self._users[key] = 0
+                self.now += size
+                self.most = max(self.most, self.now)
+            self._users[key] += 1
+            weakref.finalize(tensor, self._drop, key, size)
+
+        def _drop(self, key: int, size: int) -> None:
+            self._users[key] -= 1
+            if not self._users[key]:
+                del self._users[key]
+                self.now -= size
+
+    class Attention(TorchFunctionMode):
+        """On a GPU attention never holds the whole matrix of queries and keys; on the meta device it would."""
+
+        def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            if func is torch.nn.functional.scaled_dot_product_attention:
+                query, _, value = args[:3] if len(args) >= 3 else (kwargs[name] for name in ("query", "key", "value"))
+                return torch.empty(*query.shape[:-1], value.shape[-1], device=query.device, dtype=query.dtype)
+            return func(*args, **(kwargs or {}))
+
+    count = Count()
+    with Attention(), count:
+        yield count

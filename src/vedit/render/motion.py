@@ -1,0 +1,227 @@
+"""What ``drag-motion`` asks for, of its options and its clip: regions, tracks, the edited first frame, the crop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from vedit.errors import InputError, UsageError
+from vedit.render.first_frame import read_frame, source_frames
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from vedit.engines.base import Drag
+    from vedit.jobs import EditJob
+    from vedit.video.info import ClipInfo
+    from vedit.video.regions import Region
+    from vedit.video.tracks import Extent, Track
+
+MARGIN = 1.25  # of the crop around a region, times the region's sides
+GRID, MOST = 6, 10  # points a side that are followed where no track is given, and how many of them are kept
+
+Box = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Motion:
+    """All in displayed pixels of the source. ``grey``: (H, W) uint8, white where the clip is edited. ``places``:
+    (F, N, 2), where the tracks are at every edited frame from ``extent.first`` on. ``frame``: (H, W, 3) uint8, the
+    edited first frame. ``crop``: what the model sees; None: the whole picture."""
+
+    regions: tuple[Region, ...]
+    tracks: tuple[Track, ...]
+    extent: Extent
+    grey: np.ndarray
+    places: np.ndarray
+    frame: np.ndarray | None = None
+    crop: Box | None = None
+
+    def report(self) -> dict[str, Any]:
+        """What plan, result and sidecar say of it, as JSON values."""
+        return {
+            "regions": [region.name for region in self.regions],
+            "tracks": [track.name for track in self.tracks],
+            "crop": None if self.crop is None else list(self.crop),
+        }
+
+    def request(self, width: int, height: int) -> Drag:
+        """What the engine is asked for, at a working size of ``width``×``height`` pixels."""
+        import cv2
+        import numpy as np
+        import torch
+
+        from vedit.engines.base import Drag
+        from vedit.video.mask import BLACK
+
+        x, y, across, down = self.crop or (0, 0, self.extent.width, self.extent.height)
+        part = np.s_[y : y + down, x : x + across]
+        inside = (self.grey[part] > BLACK).astype(np.float32)
+        mask = cv2.resize(inside, (width, height), interpolation=cv2.INTER_AREA) > 0.5
+        scale = np.array([width / across, height / down])
+        # A pixel's place is its centre: 0 lies half a pixel inside the picture.
+        places = (self.places - [x, y] + 0.5) * scale - 0.5
+        frame = None
+        if self.frame is not None:
+            small = cv2.resize(np.ascontiguousarray(self.frame[part]), (width, height), interpolation=cv2.INTER_AREA)
+            frame = torch.from_numpy(small).permute(2, 0, 1).float() / 127.5 - 1
+        return Drag(torch.from_numpy(mask.astype(np.float32)), torch.from_numpy(places), self.extent.first, frame)
+
+
+def extent_of(info: ClipInfo, first: int, frames: int) -> Extent:
+    """Of a clip of which ``frames`` frames are edited from ``first`` on."""
+    from vedit.video.tracks import Extent
+
+    return Extent(info.display_width, info.display_height, frames, first)
+
+
+def resolve(job: EditJob, info: ClipInfo, first: int, frames: int) -> Motion:
+    """Read and check the regions, the tracks and the first frame of a job; follow the points that it says to follow.
+
+    ``first`` and ``frames``: of the edited range. Raises ``UsageError`` and ``InputError``.
+    """
+    from vedit.video.regions import owner, parse_region, region_of, union
+    from vedit.video.tracks import parse_track, read_motion, sampled
+
+    extent = extent_of(info, first, frames)
+    regions = [parse_region(text, extent) for text in job.region]
+    tracks = [parse_track(text, extent) for text in job.track]
+    if job.tracks is not None:
+        read, more = read_motion(job.tracks, extent)
+        regions += [region_of(entry, job.tracks, extent) for entry in more]
+        if not read and not more:
+            raise InputError(f"--tracks {job.tracks}: holds neither a track nor a region; give at least one")
+    else:
+        read = []
+    if not regions:
+        raise UsageError("--region is missing; say where the clip is edited: x,y,width,height, or a picture")
+    tracks += _followed(job, info, extent)
+    for track in tracks:
+        owner(track, regions)
+    for track in read:
+        owner(track, regions, InputError)
+    tracks += read
+    if not tracks and (job.first_frame is not None or job.instruction is not None):
+        tracks = _source_motion(job, info, extent, regions)
+    elif not tracks:
+        raise UsageError("--track is missing; say how the region moves (--track, --tracks, --follow) or give another "
+                         "content with --first-frame")  # fmt: skip
+    rate = info.rate
+    places = sampled(tracks, extent, lambda index: float(Fraction(index) / rate))
+    frame = None if job.first_frame is None else read_frame(job, info)
+    return Motion(tuple(regions), tuple(tracks), extent, union(regions), places, frame)
+
+
+def cropped(motion: Motion, info: ClipInfo, size: int, least: int | None) -> Motion:
+    """The same with a crop around all regions. ``size``: what the clip's short side becomes; ``least``: pixels of the
+    crop's sides at that size. None: the model sees the whole picture."""
+    from vedit.video.regions import bounds
+
+    if least is None:
+        return motion
+    x, y, width, height = bounds(motion.grey)
+    per = min(info.display_width, info.display_height) / size  # source pixels in one of the model's
+    sides = [min(whole, max(round(MARGIN * side), round(least * per)))
+             for side, whole in ((width, info.display_width), (height, info.display_height))]  # fmt: skip
+    corner = [min(max(0, round(start + side / 2 - around / 2)), whole - around)
+              for start, side, around, whole in ((x, width, sides[0], info.display_width),
+                                                 (y, height, sides[1], info.display_height))]  # fmt: skip
+    return replace(motion, crop=(corner[0], corner[1], sides[0], sides[1]))
+
+
+def show(job: EditJob, path: str) -> str:
+    """Draw regions, tracks and times over the first edited frame into ``path`` (PNG), which is returned. No model."""
+    from vedit.render.plan import first_and_count, writable
+    from vedit.render.sidecar import write_bytes
+    from vedit.video.info import probe
+    from vedit.video.regions import draw
+    from vedit.video.sheet import encode_png
+    from vedit.video.timecode import parse_range
+
+    if not path.lower().endswith(".png"):
+        raise UsageError(f"--show-tracks {path}: the drawing is a PNG; give a name that ends in .png")
+    writable("--show-tracks", path, job)
+    info = probe(job.input, job.stream)
+    wanted = parse_range(job.start, job.end)
+    first, frames = first_and_count(wanted, info)
+    motion = resolve(job, info, first, frames)
+    frame = next(source_frames(job, info, wanted), None)
+    if frame is None:
+        raise UsageError(f"--start {job.start}: no frame of {job.input} lies in the range")
+    write_bytes(path, encode_png(draw(frame, motion.regions, motion.tracks)))
+    return path
+
+
+def _followed(job: EditJob, info: ClipInfo, extent: Extent) -> list[Track]:
+    """The ways of the points that ``--follow`` names, through the source. Raises ``UsageError`` where one is lost."""
+    import numpy as np
+
+    from vedit.video.tracks import parse_point
+
+    if not job.follow:
+        return []
+    points = np.array([parse_point(text, extent) for text in job.follow])
+    names = [f"--follow {text!r}" for text in job.follow]
+    ways = _ways(job, info, points)
+    for name, way in zip(names, ways.transpose(1, 0, 2), strict=True):
+        lost = np.flatnonzero(np.isnan(way).any(1))
+        if len(lost):
+            at = extent.first + int(lost[0])
+            raise UsageError(
+                f"{name}: is lost at frame {at}; choose a point with more texture around it, or end before with "
+                f"--end {at}"
+            )
+        if len(way) < 2:
+            raise UsageError(f"{name}: the edited range has one frame, and motion takes two")
+    return [_track_of(name, ways[:, number], extent) for number, name in enumerate(names)]
+
+
+def _source_motion(job: EditJob, info: ClipInfo, extent: Extent, regions: list[Region]) -> list[Track]:
+    """How the regions move in the source: the longest ways of points of a grid in them that stay in sight and inside.
+
+    For an edited first frame without tracks, which keeps the motion of the source.
+    """
+    import numpy as np
+
+    from vedit.video.regions import bounds, union
+
+    x, y, width, height = bounds(union(regions))
+    across, down = (np.linspace(start, start + side - 1, GRID + 2)[1:-1] for start, side in ((x, width), (y, height)))
+    points = np.stack(np.meshgrid(across, down), -1).reshape(-1, 2)
+    points = points[[any(region.holds(point) for region in regions) for point in points]]
+    ways = _ways(job, info, points)
+    if len(ways) < 2 or not len(points):
+        return []
+    whole = [
+        number
+        for number in np.flatnonzero(~np.isnan(ways).any((0, 2)))
+        if all(any(region.holds(place) for region in regions) for place in _inside(ways[:, number], extent))
+    ]
+    lengths = np.linalg.norm(np.diff(ways[:, whole], axis=0), axis=-1).sum(0)
+    longest = [whole[number] for number in np.argsort(-lengths, kind="stable")[:MOST]]
+    return [_track_of(f"the way of {points[n, 0]:.0f},{points[n, 1]:.0f}", ways[:, n], extent) for n in longest]
+
+
+def _ways(job: EditJob, info: ClipInfo, points: np.ndarray) -> np.ndarray:
+    """(T, N, 2): where points of the first edited frame go in the source, NaN where they are lost."""
+    import cv2
+
+    from vedit.video.follow import follow_through
+    from vedit.video.timecode import parse_range
+
+    frames = source_frames(job, info, parse_range(job.start, job.end))
+    return follow_through((cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY) for rgb in frames), points)
+
+
+def _track_of(name: str, way: np.ndarray, extent: Extent) -> Track:
+    import numpy as np
+
+    from vedit.video.tracks import Track
+
+    knots = np.arange(extent.first, extent.first + len(way), dtype=np.float64)
+    return Track(name, knots, _inside(way, extent), True)
+
+
+def _inside(places: np.ndarray, extent: Extent) -> np.ndarray:
+    return places.clip(0, [extent.width - 1, extent.height - 1])
