@@ -1,6 +1,7 @@
 """Measure edits at the clip's own size: how sharp, how near to the exact operation, and if windows show.
 
     python benchmarks/native.py CLIP... --out benchmarks/results/native.json [--operations sepia,fog] [--sheets FOLDER]
+    python benchmarks/native.py CLIP... --out benchmarks/results/windows.json --only windows [--window 16 --overlap 2]
 
 One frame of each clip goes through every operation of the world twice: the exact operation at working size through the
 VAE, in place of a model (``exact``: what native size costs by itself), and the model (``model``). The result at native
@@ -12,6 +13,9 @@ size is compared with the exact operation at native size:
 
 ``nothing`` is the PSNR from the source after phrasings that ask for nothing. ``windows`` is the difference between
 neighbouring frames, over that of the exact operation, where a window begins over elsewhere: 1 when windows do not show.
+Elsewhere is not everywhere alike, either: ``chance`` is how far from 1 the same ratio gets for as many frames drawn at
+random from elsewhere, 95 % of the time. Every operation that does not depend on a seed is measured, on windows of the
+model's own size or smaller, and three of them in a row.
 """
 
 from __future__ import annotations
@@ -33,8 +37,8 @@ from vedit.video.windows import plan_windows
 from vedit.world import operations, phrasings
 
 FIRST = 10  # the frame that is measured
-WINDOW, OVERLAP, FRAMES = 5, 1, 13
-ACROSS = ("sepia", "night", "pencil-sketch")  # operations for the windows
+WINDOWS = 3  # in a row
+DRAWS = 2000  # for the ratio that chance alone gives
 CROP = 300  # pixels of a sheet's tiles
 
 
@@ -137,19 +141,19 @@ def nothing(engine: Any, path: Path) -> dict[str, Any]:
     return {"clip": path.stem, "mean": round(float(np.mean(found)), 2), "lowest": round(min(found), 2)}
 
 
-def windows(engine: Any, path: Path, name: str) -> dict[str, Any]:
+def windows(engine: Any, path: Path, name: str, window: int, overlap: int) -> dict[str, Any]:
     """How much more neighbouring frames differ where a window begins; each difference over the exact operation's."""
-    natives = read(path, FIRST, FRAMES)
+    natives = read(path, FIRST, window + (WINDOWS - 1) * (window - overlap))
     small = np.stack([reduce(native) for native in natives]).astype(np.float32) / 255
     results, begins, carry = [], [], None
-    for window in plan_windows(len(natives), WINDOW, OVERLAP):
-        pixels = to_tensor(small[window.first : window.end])
-        edited = engine.edit(Window(pixels, window.first, window.reference, carry), phrasings.TEST[name][0])
+    for part in plan_windows(len(natives), window, overlap):
+        pixels = to_tensor(small[part.first : part.end])
+        edited = engine.edit(Window(pixels, part.first, part.reference, carry), phrasings.TEST[name][0])
         carry = edited.carry
-        begins.append(window.produces.start)
-        for t in window.produces:
-            k = t - window.first
-            arrays = (to_array(part[k : k + 1])[0] for part in (edited.reconstruction, edited.frames))
+        begins.append(part.produces.start)
+        for t in part.produces:
+            k = t - part.first
+            arrays = (to_array(frames[k : k + 1])[0] for frames in (edited.reconstruction, edited.frames))
             results.append(compose(natives[t], *arrays) / np.float32(255))
     exact = operations.apply(name, np.stack(natives).astype(np.float32) / 255, seed=0)
     ratios = [
@@ -159,8 +163,19 @@ def windows(engine: Any, path: Path, name: str) -> dict[str, Any]:
     edges = [ratio for t, ratio in enumerate(ratios, 1) if t in begins]
     elsewhere = [ratio for t, ratio in enumerate(ratios, 1) if t not in begins]
     at, off = float(np.mean(edges)), float(np.mean(elsewhere))
-    return {"clip": path.stem, "operation": name, "edges": round(at, 3), "elsewhere": round(off, 3),
-            "ratio": round(at / off, 3)}  # fmt: skip
+    return {"clip": path.stem, "operation": name, "window": window, "overlap": overlap, "edges": round(at, 3),
+            "elsewhere": round(off, 3), "ratio": round(at / off, 3),
+            "chance": round(by_chance(elsewhere, len(edges)), 3)}  # fmt: skip
+
+
+def by_chance(elsewhere: list[float], edges: int) -> float:
+    """How far from 1 the ratio gets, 95 % of the time, where no window begins."""
+    rng = np.random.default_rng(0)
+    ratios = []
+    for _ in range(DRAWS if len(elsewhere) > edges else 0):
+        order = rng.permutation(elsewhere)
+        ratios.append(abs(order[:edges].mean() / order[edges:].mean() - 1))
+    return float(np.quantile(ratios, 0.95)) if ratios else 0.0
 
 
 def summary(figures: dict[str, Any]) -> dict[str, Any]:
@@ -176,9 +191,14 @@ def summary(figures: dict[str, Any]) -> dict[str, Any]:
         if tone:
             told[kind]["tone_sharp_share"] = round(float(np.mean([0.8 <= r["sharpness"] <= 1.2 for r in tone])), 3)
             told[kind]["tone_high_band_share"] = round(float(np.mean([r["high_band"] >= 0.7 for r in tone])), 3)
-    told["nothing_mean"] = round(float(np.mean([r["mean"] for r in figures["nothing"]])), 2)
+    if figures["nothing"]:
+        told["nothing_mean"] = round(float(np.mean([r["mean"] for r in figures["nothing"]])), 2)
     if figures["windows"]:
-        told["windows_ratio"] = round(float(np.mean([r["ratio"] for r in figures["windows"]])), 3)
+        ratios = [row["ratio"] for row in figures["windows"]]
+        told["windows_ratio"] = round(float(np.mean(ratios)), 3)
+        told["windows_ratio_highest"] = max(ratios)
+        told["windows_beyond_chance"] = sum(row["ratio"] > 1 + row["chance"] for row in figures["windows"])
+        told["windows_measured"] = len(ratios)
     return told
 
 
@@ -189,6 +209,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--model", default="nano")
     parser.add_argument("--operations", default="all")
+    parser.add_argument("--only", choices=("all", "sizes", "windows"), default="all")
+    parser.add_argument("--window", type=int, help="frames of a window [the model's own]")
+    parser.add_argument("--overlap", type=int, help="frames that windows share [the model's own]")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--sheets", type=Path, help="folder for crops at 100 %%: source, exact, and the two edits")
     args = parser.parse_args()
@@ -200,14 +223,24 @@ def main() -> None:
     names = list(operations.OPERATIONS) if args.operations == "all" else args.operations.split(",")
     figures: dict[str, Any] = {"model": bundle.name, "model_sha256": bundle.sha256}
     figures |= {"nothing": [], "rows": [], "windows": []}
+    window = args.window or int(bundle.preset["frames"])
+    overlap = min(window - 1, int(bundle.preset["overlap"]) if args.overlap is None else args.overlap)
+    fixed = [name for name in names if not operations.OPERATIONS[name].stochastic]
     args.out.parent.mkdir(parents=True, exist_ok=True)
+
+    def keep() -> None:  # again and again: a long run may be stopped
+        figures["summary"] = summary(figures)
+        args.out.write_text(json.dumps(figures, indent=1) + "\n")
+
     with torch.inference_mode():
-        for path in args.clips:  # written after each: a long run may be stopped
-            figures["nothing"].append(nothing(engine, path))
-            figures["rows"] += measure(engine, path, names, args.sheets)
-            figures["windows"] += [windows(engine, path, name) for name in ACROSS if name in names]
-            figures["summary"] = summary(figures)
-            args.out.write_text(json.dumps(figures, indent=1) + "\n")
+        for path in args.clips:
+            if args.only != "windows":
+                figures["nothing"].append(nothing(engine, path))
+                figures["rows"] += measure(engine, path, names, args.sheets)
+                keep()
+            for name in fixed if args.only != "sizes" else ():
+                figures["windows"].append(windows(engine, path, name, window, overlap))
+                keep()
     print(json.dumps({key: figures[key] for key in ("summary", "nothing", "windows")}, indent=1))
 
 

@@ -1,0 +1,305 @@
+"""Measure ReVideo's `vedit drag-motion` on drawn scenes, where the asked clip is known exactly.
+
+    python benchmarks/drag_motion.py --out OUT [--model nano] [--scenes 20] [--control NAME=ADAPTER ...]
+
+A scene has one thing in its own colour before a background that rests. In the source it rests too, or moves somewhere;
+asked for is another way, straight or bent, and the same scene drawn with that way is the truth. Every ``--control`` is
+one row of the table (an adapter of ``train-adapter revideo`` or of the ablations; without any, what the model carries).
+
+- ``error``: distance of the thing's middle (centroid of its colour, where it is nearer to that than to the background)
+  from the asked way, mean over the frames, pixels; ``end``: at the last frame, and as a share of the way's length;
+- ``survival``: share of the scenes whose last frame has the thing where it should be, IoU with the true mask ≥ 0.5;
+- ``shuffled``: ``end`` as a share when every scene is given another one's track: what it comes to without following;
+- ``opposite``: share of the scenes where a track and its mirror image move the thing to opposite sides of its start;
+- ``outside``: PSNR to the source outside of the region before anything is composited, dB;
+- ``inside``: PSNR to the truth in the region, dB, and ``codec``, what the truth has through the autoencoder;
+- ``seam``: how much larger the step across the region's border is than in the truth, grey levels, composited;
+- ``warp``: warp error by the truth's flow, ``warp_truth`` the truth's own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+
+from vedit.metrics.motion import warp_difference
+from vedit.metrics.pictures import Picture, Step
+from vedit.metrics.pixels import decibels
+from vedit.world.palette import COLOURS
+from vedit.world.scene import PLACES, draw_scene, remove, render
+
+FRAMES, SIDE, WHOLE, MARGIN = 8, 128, 256, 6
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """One scene: clips (T, S, S, 3) float32 in [0, 1], the asked way (T, 2), the region (x, y, width, height)."""
+
+    name: str
+    source: np.ndarray
+    truth: np.ndarray
+    empty: np.ndarray  # without the thing
+    mask: np.ndarray  # (T, S, S) bool: where the thing is in the truth
+    way: np.ndarray
+    box: tuple[int, int, int, int]
+    colour: np.ndarray  # (3,), the thing's, in the first frame
+
+    @property
+    def length(self) -> float:
+        return float(np.linalg.norm(np.diff(self.way, axis=0), axis=1).sum())
+
+    @property
+    def inside(self) -> np.ndarray:
+        x, y, width, height = self.box
+        inside = np.zeros((SIDE, SIDE), bool)
+        inside[y : y + height, x : x + width] = True
+        return inside
+
+
+def make_task(seed: int) -> Task | None:
+    """A scene from ``seed``; None where the thing would not fit."""
+    rng = np.random.default_rng([seed, 70])
+    place = "leaves" if rng.random() < 0.6 else str(rng.choice(PLACES))
+    scene = draw_scene(seed, WHOLE, WHOLE, FRAMES, place=place, things=1)
+    scene = replace(scene, pan=(0.0, 0.0), zoom=0.0, shake=0.0, noise=min(scene.noise, 0.005))
+    middle, start = (FRAMES - 1) / 2, rng.uniform(0.35, 0.65, 2)
+    colour = str(rng.choice(list(COLOURS)))
+    size = float(rng.uniform(0.055, 0.085))
+
+    def moved(velocity: np.ndarray, bend: np.ndarray) -> Any:
+        at = start + velocity * middle - 0.5 * bend * middle**2
+        thing = replace(
+            scene.things[0], colour=colour, size=size, start=(float(at[0]), float(at[1])), spin=0.0, wobble=(0.0, 0.1),
+            velocity=(float(velocity[0]), float(velocity[1])), bend=(float(bend[0]), float(bend[1])),
+        )  # fmt: skip
+        return replace(scene, things=(thing,))
+
+    def way_of(length: float) -> np.ndarray:
+        heading = rng.uniform(0, 2 * np.pi)
+        return length / (FRAMES - 1) * np.array([np.cos(heading), np.sin(heading)])
+
+    velocity = way_of(rng.uniform(20, 42) / WHOLE)
+    bend = np.array([-velocity[1], velocity[0]]) * rng.uniform(-0.25, 0.25) * (rng.random() < 0.5)
+    before = way_of(rng.uniform(15, 30) / WHOLE) * (rng.random() < 0.5)
+    asked, given = moved(velocity, bend), moved(before, np.zeros(2))
+    truth, source, empty = render(asked), render(given), render(remove(asked, 0))
+    covered = truth.masks[:, 0].any(0) | source.masks[:, 0].any(0)
+    x, y, width, height = cv2.boundingRect(covered.astype(np.uint8))
+    x, y, width, height = x - MARGIN, y - MARGIN, width + 2 * MARGIN, height + 2 * MARGIN
+    left, top = (
+        int(np.clip(v + side / 2 - SIDE / 2, 0, WHOLE - SIDE)) // 8 * 8 for v, side in ((x, width), (y, height))
+    )
+    box = (x - left, y - top, width, height)
+    if min(box[:2]) < 0 or box[0] + width > SIDE or box[1] + height > SIDE or max(width, height) > 104:
+        return None
+    if truth.masks[0, 0].sum() < 60:
+        return None
+    part = np.s_[:, top : top + SIDE, left : left + SIDE]
+    first = source.frames[0][source.masks[0, 0]].mean(0)
+    way = truth.tracks[:, 0].astype(np.float64) - [left, top]
+    return Task(
+        f"{place}-{seed}", source.frames[part], truth.frames[part], empty.frames[part], truth.masks[:, 0][part], way,
+        box, first,
+    )  # fmt: skip
+
+
+def thing_in(frame: np.ndarray, task: Task, index: int) -> np.ndarray:
+    """(S, S) bool: the largest spot that is nearer to the thing's colour than to the background, in the region."""
+    to_thing = np.linalg.norm(frame - task.colour, axis=-1)
+    found = (to_thing < np.linalg.norm(frame - task.empty[index], axis=-1)) & (to_thing < 0.3) & task.inside
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(found.astype(np.uint8), connectivity=8)
+    return found if count < 2 else labels == 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())
+
+
+def centre(mask: np.ndarray) -> np.ndarray | None:
+    """(2,): x and y of the middle of a spot; None for no spot."""
+    y, x = np.nonzero(mask)
+    return np.array([x.mean(), y.mean()]) if len(x) else None
+
+
+def distances(made: np.ndarray, task: Task, way: np.ndarray | None = None) -> np.ndarray:
+    """(T,): from the thing to the asked way, pixels; what is not found counts as still at its start."""
+    way = task.way if way is None else way
+    offset = centre(thing_in(task.source[0], task, 0))
+    assert offset is not None
+    offset = offset - task.way[0]  # the centroid of a shape is not its middle
+    places = [centre(thing_in(frame, task, index)) for index, frame in enumerate(made)]
+    found = np.array([task.way[0] if place is None else place - offset for place in places])
+    return np.linalg.norm(found - way, axis=1)
+
+
+def run(engine: Any, task: Task, way: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The edit and the codec's reconstruction of the source, (T, S, S, 3)."""
+    from vedit.engines.base import Drag, Window
+
+    x, y, width, height = task.box
+    way = way.clip([x, y], [x + width - 1, y + height - 1])
+    drag = Drag(torch.from_numpy(task.inside.astype(np.float32)), torch.from_numpy(way)[:, None].double())
+    frames = torch.from_numpy(task.source).permute(0, 3, 1, 2).float() * 2 - 1
+    with torch.inference_mode():
+        done = engine.edit(Window(frames, 0), drag)
+    return tuple(
+        ((part.float().clamp(-1, 1) + 1) / 2).permute(0, 2, 3, 1).numpy() for part in (done.frames, done.reconstruction)
+    )  # type: ignore[return-value]
+
+
+def psnr(a: np.ndarray, b: np.ndarray) -> float:
+    return decibels(float(np.mean((a.astype(np.float64) - b) ** 2)) * 255**2)
+
+
+def border_step(video: np.ndarray, box: tuple[int, int, int, int]) -> float:
+    """Mean absolute step across the border of the region, grey levels, over the frames after the first."""
+    x, y, width, height = box
+    pairs = []
+    for inner, outer, span in ((x, x - 1, "x"), (x + width - 1, x + width, "x"),
+                               (y, y - 1, "y"), (y + height - 1, y + height, "y")):  # fmt: skip
+        if not 0 <= outer < SIDE:
+            continue
+        if span == "x":
+            pairs.append(np.abs(video[1:, y : y + height, inner] - video[1:, y : y + height, outer]).mean())
+        else:
+            pairs.append(np.abs(video[1:, inner, x : x + width] - video[1:, outer, x : x + width]).mean())
+    return 255 * float(np.mean(pairs))
+
+
+def warp_error(video: np.ndarray, truth: np.ndarray) -> float:
+    """Mean squared difference of every frame to its warped predecessor, where the truth's flow can be trusted."""
+    pictures = [Picture(np.round(frame * 255).astype(np.uint8)) for frame in truth]
+    total = []
+    for t, step in enumerate(Step(before, after) for before, after in pairwise(pictures)):
+        size = step.back.shape[1::-1]  # flow is measured at a size of its own
+        frames = [cv2.resize(video[k].astype(np.float32), size, interpolation=cv2.INTER_CUBIC) for k in (t, t + 1)]
+        total.append(warp_difference(frames[0], frames[1], step.back)[step.trusted].mean())
+    return float(np.mean(total))
+
+
+def measure(engine: Any, task: Task, other: Task) -> tuple[dict[str, Any], np.ndarray]:
+    """One scene's figures, and the edit."""
+    made, _ = run(engine, task, task.way)
+    error = distances(made, task)
+    shuffled, _ = run(engine, task, task.way[0] + other.way - other.way[0])
+    mirrored, _ = run(engine, task, 2 * task.way[0] - task.way)
+    ends = [centre(thing_in(video[-1], task, -1)) for video in (made, mirrored)]
+    sides = [0.0 if end is None else float((end - task.way[0]) @ (task.way[-1] - task.way[0])) for end in ends]
+    last = thing_in(made[-1], task, FRAMES - 1)
+    overlap = (last & task.mask[-1]).sum() / max(1, (last | task.mask[-1]).sum())
+    inside, composited = task.inside, np.where(task.inside[None, ..., None], made, task.source)
+    truth = torch.from_numpy(task.truth).permute(0, 3, 1, 2).float() * 2 - 1
+    with torch.inference_mode():
+        codec = engine.base.codec.decode(engine.base.codec.encode(truth)).permute(0, 2, 3, 1).numpy() / 2 + 0.5
+    return {
+        "scene": task.name,
+        "length": task.length,
+        "error": float(error[1:].mean()),
+        "end": float(error[-1]),
+        "end_share": float(error[-1]) / task.length,
+        "shuffled_share": float(distances(shuffled, task)[-1]) / task.length,
+        "overlap": float(overlap),
+        "opposite": bool(sides[0] > 0 > sides[1]),
+        "outside": psnr(made[:, ~inside], task.source[:, ~inside]),
+        "inside": psnr(made[:, inside], task.truth[:, inside]),
+        "codec": psnr(codec[:, inside], task.truth[:, inside]),
+        "seam": border_step(composited, task.box) - border_step(task.truth, task.box),
+        "warp": warp_error(composited, task.truth),
+        "warp_truth": warp_error(task.truth, task.truth),
+    }, made
+
+
+def summary(rows: list[dict[str, Any]]) -> dict[str, float]:
+    """The means over the scenes."""
+    mean = {
+        key: float(np.mean([row[key] for row in rows]))
+        for key in rows[0]
+        if isinstance(rows[0][key], float) and key not in ("overlap", "length")
+    }
+    median = {"end_share_median": float(np.median([row["end_share"] for row in rows]))}
+    shares = {
+        "survival": np.mean([row["overlap"] >= 0.5 for row in rows]),
+        "opposite": np.mean([row["opposite"] for row in rows]),
+    }
+    return {key: round(float(value), 5) for key, value in (mean | median | shares).items()}
+
+
+def sheet(task: Task, made: np.ndarray) -> np.ndarray:
+    """Source, truth and edit, one below the other, with the asked way on the edit."""
+    rows = [np.concatenate(list(video), 1) for video in (task.source, task.truth, made)]
+    picture = (np.concatenate(rows).clip(0, 1) * 255).round().astype(np.uint8)[..., ::-1].copy()
+    for index, (x, y) in enumerate(task.way):
+        cv2.circle(picture, (round(x + index * SIDE), round(y + 2 * SIDE)), 2, (255, 255, 255), -1, cv2.LINE_AA)
+    return picture
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--model", default="nano")
+    parser.add_argument("--control", action="append", default=[], metavar="NAME=ADAPTER")
+    parser.add_argument("--scenes", type=int, default=20)
+    parser.add_argument("--first", type=int, default=5_000_000, help="seed of the first scene; none of training's")
+    parser.add_argument("--steps", type=int)
+    parser.add_argument("--setting", action="append", default=[], help="any other setting, key=value")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--device", default="cpu")
+    args = parser.parse_args()
+
+    from vedit import engines, weights
+
+    torch.set_num_threads(args.threads)
+    bundle = weights.open_bundle(args.model, "image2video")
+    settings = dict(item.split("=", 1) for item in args.setting) | ({} if args.steps is None else {"steps": args.steps})
+    tasks: list[Task] = []
+    seed = args.first
+    while len(tasks) < args.scenes:
+        task = make_task(seed)
+        tasks += [task] if task is not None else []
+        seed += 1
+    controls = dict(item.split("=", 1) for item in args.control) or {"carried": None}
+    args.out.mkdir(parents=True, exist_ok=True)
+    results: dict[str, Any] = {}
+    for name, adapter in controls.items():
+        began = time.time()
+        engine = engines.load(
+            "revideo", bundle, settings, seed=args.seed, device=args.device, dtype="auto", adapter=adapter
+        )
+        rows = []
+        for number, task in enumerate(tasks):
+            row, made = measure(engine, task, tasks[(number + 1) % len(tasks)])
+            rows.append(row)
+            told = f"end {row['end_share']:.0%} shuffled {row['shuffled_share']:.0%} overlap {row['overlap']:.2f}"
+            print(f"{name:12} {task.name:18} {told} inside {row['inside']:.1f} dB", flush=True)
+            if number < 6:
+                cv2.imwrite(str(args.out / f"{name}-{task.name}.png"), sheet(task, made))
+        results[name] = {"summary": summary(rows), "seconds": round(time.time() - began), "rows": rows}
+        print(name, json.dumps(results[name]["summary"], indent=1), flush=True)
+        (args.out / "results.json").write_text(
+            json.dumps({"model": bundle.sha256, "controls": results}, indent=1) + "\n"
+        )
+    shown = (
+        "error",
+        "end_share",
+        "end_share_median",
+        "shuffled_share",
+        "survival",
+        "opposite",
+        "outside",
+        "inside",
+        "seam",
+    )
+    print("| control | " + " | ".join(shown) + " |\n|" + "---|" * (len(shown) + 1))
+    for name, result in results.items():
+        print(f"| {name} | " + " | ".join(f"{result['summary'][key]:.3g}" for key in shown) + " |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,201 @@
+"""Measure `vedit first-frame-edit` on drawn scenes, where the edited clip is known exactly.
+
+    python benchmarks/first_frame.py --out OUT [--model nano] [--scenes 24] [--row NAME=KEY=VALUE,... ...]
+
+A scene moves (things, camera) and is drawn twice: as it is, and edited. The edits take turns: a thing in another
+colour, in another shape, gone, or a tone over the whole picture. The method gets the source and the first frame of the
+truth.
+Every ``--row`` is AnyV2V with other settings; beside them stand two that do nothing clever, ``source`` (the clip as it
+was) and ``repeat`` (the edited frame throughout), and ``codec``, the truth through the autoencoder.
+
+- ``truth``: PSNR to the truth over the frames after the first, dB; ``changed``: the same where the edit changes
+  something; ``rest``: where it does not;
+- ``last``: PSNR at the last frame alone, dB;
+- ``warp``: warp error by the truth's flow; ``warp_truth`` is the truth's own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from drag_motion import psnr, warp_error
+
+from vedit.world import operations
+from vedit.world.moving import draw_moving
+from vedit.world.scene import COLOURS, SHAPES, Scene, recolour, remove, render, reshape
+
+FRAMES = 8
+KINDS = ("recolour", "reshape", "remove", "tone")
+TONES = ("sepia", "warmer", "cooler", "night", "sunset", "inverted")
+ROWS = {
+    "anyv2v": {},
+    "nothing put in": {"convolution": 0.0, "spatial": 0.0, "temporal": 0.0},
+    "all put in": {"convolution": 1.0, "spatial": 1.0, "temporal": 1.0},
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """One scene: clips (T, S, S, 3) float32 in [0, 1], and (T, S, S) bool where the edit changes something."""
+
+    name: str
+    fps: int
+    source: np.ndarray
+    truth: np.ndarray
+    changed: np.ndarray
+
+
+def make_task(seed: int, kind: str, side: int) -> Task | None:
+    """A scene from ``seed``; None where too little of it would change."""
+    rng = np.random.default_rng([seed, 71])
+    scene, (top, left), fps = draw_moving(seed, side, FRAMES)
+    if not scene.things:
+        return None
+    part = np.s_[:, top : top + side, left : left + side]
+    drawn = render(scene)
+    source = drawn.frames[part]
+    if kind == "tone":
+        name = str(rng.choice(TONES))
+        truth = operations.apply(name, source, seed=seed, height=scene.height).astype(np.float32)
+    else:
+        index = int(drawn.masks[0][:, part[1], part[2]].sum((1, 2)).argmax())
+        name, changed_scene = _edited(scene, index, kind, rng)
+        truth = render(changed_scene).frames[part]
+    changed = np.abs(truth - source).max(-1) > 0.06
+    if changed[0].mean() < 0.01 or changed[-1].mean() < 0.005:
+        return None
+    return Task(f"{name}-{seed}", fps, source, truth, changed)
+
+
+def _edited(scene: Scene, index: int, kind: str, rng: np.random.Generator) -> tuple[str, Scene]:
+    thing = scene.things[index]
+    if kind == "recolour" and not thing.textured:
+        return kind, recolour(scene, index, str(rng.choice([name for name in COLOURS if name != thing.colour])))
+    if kind == "remove":
+        return kind, remove(scene, index)
+    return "reshape", reshape(scene, index, str(rng.choice([shape for shape in SHAPES if shape != thing.shape])))
+
+
+def figures(made: np.ndarray, task: Task) -> dict[str, float]:
+    """What one result comes to."""
+    inside, rest = task.changed[1:], ~task.changed[1:]
+    found = {
+        "truth": psnr(made[1:], task.truth[1:]),
+        "changed": psnr(made[1:][inside], task.truth[1:][inside]),
+        "last": psnr(made[-1], task.truth[-1]),
+        "warp": warp_error(made, task.truth),
+        "warp_truth": warp_error(task.truth, task.truth),
+    }
+    return found | ({"rest": psnr(made[1:][rest], task.truth[1:][rest])} if rest.any() else {})
+
+
+def summary(rows: list[dict[str, Any]]) -> dict[str, float]:
+    """Means over the scenes that have a figure. PSNR is capped at 60 dB, since a copy has none."""
+    keys = [key for key in rows[0] if isinstance(rows[0][key], float)] + ["rest"]
+    of = {key: [min(60.0, row[key]) for row in rows if key in row] for key in dict.fromkeys(keys)}
+    return {key: round(float(np.mean(values)), 5) for key, values in of.items() if values}
+
+
+def sheet(clips: list[np.ndarray]) -> np.ndarray:
+    """One row a clip."""
+    rows = np.concatenate([np.concatenate(list(clip), 1) for clip in clips])
+    return (rows.clip(0, 1) * 255).round().astype(np.uint8)[..., ::-1]
+
+
+def parse_row(text: str) -> tuple[str, dict[str, Any]]:
+    """``NAME=KEY=VALUE,KEY=VALUE``."""
+    name, _, settings = text.partition("=")
+    return name, dict(pair.split("=", 1) for pair in settings.split(",") if pair)
+
+
+def tasks(count: int, first: int, side: int) -> list[Task]:
+    """``count`` scenes from the seed ``first`` on, the kinds of edit in turn."""
+    found: list[Task] = []
+    while len(found) < count:
+        task = make_task(first, KINDS[len(found) % len(KINDS)], side)
+        found += [task] if task is not None else []
+        first += 1
+    return found
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--model", default="nano")
+    parser.add_argument("--row", action="append", default=[], metavar="NAME=KEY=VALUE,...")
+    parser.add_argument("--scenes", type=int, default=24)
+    parser.add_argument("--side", type=int, default=128, help="pixels of the square that is edited")
+    parser.add_argument("--first", type=int, default=6_000_000, help="seed of the first scene; none of training's")
+    parser.add_argument("--steps", type=int)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--device", default="cpu")
+    args = parser.parse_args()
+
+    from vedit import engines, weights
+    from vedit.engines.base import Spread, Window
+
+    torch.set_num_threads(args.threads)
+    bundle = weights.open_bundle(args.model, "image2video")
+    asked = dict(map(parse_row, args.row)) or ROWS
+    steps = {} if args.steps is None else {"steps": args.steps}
+    made: dict[str, Callable[[Task], np.ndarray]] = {
+        "source": lambda task: task.source,
+        "repeat": lambda task: np.repeat(task.truth[:1], FRAMES, 0),
+    }
+
+    def pixels(frames: torch.Tensor) -> np.ndarray:
+        return ((frames.float().cpu().clamp(-1, 1) + 1) / 2).permute(0, 2, 3, 1).numpy()
+
+    def tensor(clip: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(clip).permute(0, 3, 1, 2).float() * 2 - 1
+
+    def by(settings: dict[str, Any]) -> Callable[[Task], np.ndarray]:
+        def run(task: Task) -> np.ndarray:
+            given = {"fps": task.fps} | steps | settings
+            engine = engines.load("anyv2v", bundle, given, seed=args.seed, device=args.device)
+            done: Any = engine.edit(Window(tensor(task.source), 0), Spread(tensor(task.truth)[0]))
+            return pixels(done.frames)
+
+        return run
+
+    codec = weights.load_vae(bundle.components["vae"]).to(args.device)
+    made["codec"] = lambda task: pixels(codec.decode(codec.encode(tensor(task.truth).to(args.device))))
+    made |= {name: by(settings) for name, settings in asked.items()}
+    args.out.mkdir(parents=True, exist_ok=True)
+    results: dict[str, Any] = {name: {"settings": asked.get(name), "rows": [], "seconds": 0.0} for name in made}
+    for number, task in enumerate(tasks(args.scenes, args.first, args.side)):
+        clips = [task.source, task.truth]
+        for name, run in made.items():
+            began = time.time()
+            with torch.inference_mode():
+                clip = run(task)
+            results[name]["seconds"] = round(results[name]["seconds"] + time.time() - began, 1)
+            row = {"scene": task.name} | figures(clip, task)
+            results[name]["rows"].append(row)
+            clips += [clip] if name in asked else []
+            print(f"{name:16} {task.name:20} truth {row['truth']:.1f} changed {row['changed']:.1f}", flush=True)
+        if number < 8:
+            cv2.imwrite(str(args.out / f"{task.name}.png"), sheet(clips))
+    for result in results.values():
+        result["summary"] = summary(result["rows"])
+    report = {"model": bundle.sha256, "side": args.side, "results": results}
+    (args.out / "results.json").write_text(json.dumps(report, indent=1) + "\n")
+    shown = ("truth", "changed", "rest", "last", "warp", "warp_truth")
+    print("| row | " + " | ".join(shown) + " |\n|" + "---|" * (len(shown) + 1))
+    for name, result in results.items():
+        print(f"| {name} | " + " | ".join(f"{result['summary'].get(key, float('nan')):.4g}" for key in shown) + " |")
+
+
+if __name__ == "__main__":
+    main()
