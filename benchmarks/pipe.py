@@ -2,11 +2,13 @@
 
     python benchmarks/pipe.py [CLIP] --out benchmarks/results/pipe.json
     python benchmarks/pipe.py --parts --out benchmarks/results/pipe_parts.json
+    python benchmarks/pipe.py --colours --out benchmarks/results/pipe_colours.json
 
 Without a clip, one of 1920×1080 is drawn. All ways use the same codec, options and threads and take turns; the figures
 are ratios of the medians of one run. "loop" converts colours as vedit does, "defaults" as PyAV does by itself, which is
-several times quicker and shifts colours by more than a grey level. ``--parts`` says in milliseconds of processor time,
-which other programs disturb little, where the time for a frame goes, and what other flags of swscale would cost.
+several times quicker and shifts colours. ``--parts`` says in milliseconds of processor time, which other programs
+disturb little, where the time for a frame goes, and what other flags of swscale would cost. ``--colours`` says in grey
+levels how far each set of flags is off on flat colours and on fine ones, which needs no quiet machine.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +30,7 @@ import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 
 from vedit.render import passthrough
-from vedit.video.color import ACCURATE, Color, Converter
+from vedit.video.color import ACCURATE, Color, Converter, plane_array
 from vedit.video.compose import compose
 from vedit.video.encoding import plan_output
 from vedit.video.info import probe
@@ -72,6 +75,61 @@ def loop(source: Path, target: Path, accurate: bool = True) -> int:
     return count
 
 
+_FAST = Interpolation.ACCURATE_RND | Interpolation.BITEXACT
+# Flags of swscale on the way to RGB, by what is left out of the accurate ones.
+FLAGS = {
+    "to_rgb": ACCURATE,
+    "to_rgb_with_bilinear_chroma": ACCURATE & ~Interpolation.BICUBIC | Interpolation.BILINEAR,
+    "to_rgb_with_chroma_of_half_the_width": _FAST | Interpolation.BICUBIC,
+}
+
+
+def to_rgb_with(flags: int) -> Callable[[Any], np.ndarray]:
+    """A conversion of BT.709 frames of limited range to RGB by these flags."""
+    scaler = VideoReformatter()
+
+    def convert(frame: Any) -> np.ndarray:
+        made = scaler.reformat(
+            frame, format="rgb24", src_colorspace=1, dst_colorspace=1, src_color_range=1, dst_color_range=2,
+            interpolation=flags, threads=1,
+        )  # fmt: skip
+        return made.to_ndarray()
+
+    return convert
+
+
+def colours() -> dict[str, dict[str, float]]:
+    """Grey levels by which each set of flags is off: from the matrix itself on flat colours, at most; and from the
+    picture on average where colours change within a few pixels."""
+    width, height = 64, 48
+    converter = Converter(Color(1, False), width, height)
+    rng = np.random.default_rng(0)
+    flat = [np.broadcast_to(rng.integers(0, 256, 3, np.uint8), (height, width, 3)).copy() for _ in range(200)]
+    noise = [rng.integers(0, 256, (height // 4, width // 4, 3), np.uint8) for _ in range(20)]
+    fine = [cv2.resize(image, (width, height), interpolation=cv2.INTER_CUBIC) for image in noise]
+    ways = {name: to_rgb_with(flags) for name, flags in FLAGS.items()}
+    ways["to_rgb_by_defaults"] = lambda frame: frame.to_ndarray(format="rgb24")
+    found = {}
+    for name, way in ways.items():
+        frames = [converter.from_rgb(image, "yuv420p") for image in flat]
+        shifts = [np.abs(way(frame) - exact(frame)).max() for frame in frames]
+        losses = [np.abs(way(converter.from_rgb(image, "yuv420p")).astype(int) - image).mean() for image in fine]
+        found[name] = {
+            "flat_at_most": round(float(max(shifts)), 2),
+            "fine_on_average": round(float(np.mean(losses)), 2),
+        }
+    return found
+
+
+def exact(frame: Any) -> np.ndarray:
+    """(3,) float RGB of a frame of one colour, BT.709 of limited range, by the matrix."""
+    y, u, v = (float(plane_array(frame, k)[0, 0]) for k in range(3))
+    y, u, v = (y - 16) * 255 / 219, (u - 128) * 255 / 224, (v - 128) * 255 / 224
+    red, blue = 0.2126, 0.0722
+    r, b = y + 2 * (1 - red) * v, y + 2 * (1 - blue) * u
+    return np.clip([r, (y - red * r - blue * b) / (1 - red - blue), b], 0, 255)
+
+
 def parts(runs: int = 8) -> dict[str, float]:
     """Milliseconds of processor time for one frame of 1080p, by what is done with it."""
     cv2.setNumThreads(1)
@@ -82,18 +140,9 @@ def parts(runs: int = 8) -> dict[str, float]:
     converter = Converter(Color(1, False), width, height)
     frame = converter.from_rgb(rgb, "yuv420p")
 
-    def other(flags: int) -> Callable[[], Any]:
-        scaler = VideoReformatter()
-        return lambda: scaler.reformat(
-            frame, format="rgb24", src_colorspace=1, dst_colorspace=1, src_color_range=1, dst_color_range=2,
-            interpolation=flags, threads=1,
-        )  # fmt: skip
-
-    accurate = Interpolation.ACCURATE_RND | Interpolation.BITEXACT
     ways: dict[str, Callable[[], Any]] = {
         "to_rgb": lambda: converter.to_rgb(frame),
-        "to_rgb_with_bilinear_chroma": other(ACCURATE & ~Interpolation.BICUBIC | Interpolation.BILINEAR),
-        "to_rgb_with_chroma_of_half_the_width": other(accurate | Interpolation.BICUBIC),
+        **{name: partial(to_rgb_with(flags), frame) for name, flags in FLAGS.items() if name != "to_rgb"},
         "to_rgb_by_defaults": lambda: frame.to_ndarray(format="rgb24"),
         "shrink": lambda: cv2.resize(rgb, (456, 256), interpolation=cv2.INTER_AREA),
         "compose": lambda: compose(rgb, before, 1 - before),
@@ -127,10 +176,11 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=100, help="of the clip that is drawn")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--parts", action="store_true", help="processor time of each part instead")
+    parser.add_argument("--colours", action="store_true", help="how far other flags move colours instead")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
-    if args.parts:
-        args.out.write_text(json.dumps(parts(), indent=1) + "\n")
+    if args.parts or args.colours:
+        args.out.write_text(json.dumps(parts() if args.parts else colours(), indent=1) + "\n")
         print(args.out.read_text())
         return
     ways = {"loop": loop, "defaults": defaults, "vedit": threads}

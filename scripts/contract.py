@@ -21,7 +21,9 @@ def main() -> None:
     for case in contract.CASES:
         with tempfile.TemporaryDirectory() as folder:
             lines.append(contract.run(case, Path(folder)).markdown())
-    (ROOT / "docs" / "contract.md").write_text(contract.HEAD + "\n".join(lines) + "\n", encoding="utf-8")
+    (ROOT / "docs" / "contract.md").write_text(
+        contract.HEAD + "\n".join(lines) + "\n" + contract.TAIL, encoding="utf-8"
+    )
 
 
 if __name__ == "__main__":

@@ -67,6 +67,22 @@ def images(folder: Path) -> Path:
     return folder / "frames" / "%04d.png"
 
 
+def photographs(folder: Path) -> Path:
+    """As a camera that was held upright leaves them: EXIF says how they are turned."""
+    (folder / "frames").mkdir()
+    for number, frame in enumerate(moving_frames(5)):
+        told = np.frombuffer(bytes.fromhex("49492a00080000000100120103000100000006000000 00000000"), np.uint8)
+        _, data = cv2.imencodeWithMetadata(".png", frame[..., ::-1], [cv2.IMAGE_METADATA_EXIF], [told])
+        (folder / "frames" / f"{number:04d}.png").write_bytes(data.tobytes())
+    return folder / "frames"
+
+
+def cut(path: Path) -> Path:
+    """Three fifths of it, and a bit."""
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 3 // 5 // 188 * 188 + 100])
+    return path
+
+
 def transparent(folder: Path) -> Path:
     with av.open(str(folder / "in.webm"), "w") as container:
         stream: Any = container.add_stream("libvpx-vp9", rate=25)
@@ -114,6 +130,8 @@ CASES = [
     Case("odd size to WebM", lambda f: make_clip(f / "in.mkv", moving_frames(5, 97, 65), codec="ffv1"), "out.webm",
          frozenset({"colour"})),
     Case("pixels that are not square (4:3)", clip("in.mp4", sar=Fraction(4, 3))),
+    Case("pixels that are not square, to WebM", clip("in.mp4", sar=Fraction(4, 3)), "out.webm",
+         frozenset({"picture", "colour"}), ("shape of its pixels",)),
     Case("turned by 90°", clip("in.mp4", rotation=90)),
     Case("turned by 180°", clip("in.mp4", rotation=180)),
     Case("turned by 270°", clip("in.mp4", rotation=270)),
@@ -130,9 +148,15 @@ CASES = [
     Case("HDR10: PQ, mastering display, content light", clip("in.mp4", **HDR)),
     Case("HDR10 to FFV1", clip("in.mkv", **HDR), "out.nut", frozenset({"colour"}), ("colour tags", "HDR metadata")),
     Case("sound that starts late", clip("in.mp4", audio=1, audio_offset=0.2)),
+    Case("sound that starts late, to AVI", clip("in.mkv", audio=1, audio_offset=0.2), "out.avi",
+         frozenset({"times", "streams"}), ("language", "begins all sound at zero")),
     Case("video that starts late",
          clip("in.mkv", audio=1, time_base=Fraction(1, 1000), pts=[500 + 40 * k for k in range(12)]), "out.mkv"),
     Case("two sound tracks", clip("in.mp4", audio=2)),
+    Case("two sound tracks to QuickTime, whose codes are others", clip("in.mp4", audio=2), "out.mov",
+         frozenset({"streams"})),
+    Case("sound of a camera to MPEG-TS, which has no PCM",
+         clip("in.mov", audio=1, audio_codec="pcm_s16le"), "out.ts", frozenset({"times", "streams"}), ("dropped",)),
     Case("SRT in Matroska", clip("in.mkv", subtitles=LINES), "out.mkv"),
     Case("SRT in Matroska to mp4", clip("in.mkv", subtitles=LINES), "out.mp4", frozenset({"streams"}), ("becomes",)),
     Case("mov_text in mp4", clip("in.mp4", subtitles=LINES, subtitle_codec="mov_text")),
@@ -141,13 +165,20 @@ CASES = [
     Case("ASS in Matroska", clip("in.mkv", subtitles=LINES, subtitle_codec="ass"), "out.mkv"),
     Case("ASS in Matroska to mp4", clip("in.mkv", subtitles=LINES, subtitle_codec="ass"), "out.mp4",
          frozenset({"streams"}), ("becomes",)),
+    Case("WebVTT in Matroska to mp4", clip("in.mkv", subtitles=LINES, subtitle_codec="webvtt"), "out.mp4",
+         frozenset({"streams"}), ("becomes",)),
     Case("chapters and titles, mp4", clip("in.mp4", chapters=CHAPTERS, metadata={"title": "A clip"})),
     Case("chapters and titles, Matroska", clip("in.mkv", chapters=CHAPTERS, metadata={"title": "A clip"}), "out.mkv"),
     Case("chapters to MPEG-TS, which has none", clip("in.mp4", chapters=CHAPTERS), "out.ts",
          frozenset({"streams"}), ("chapters",)),
+    Case("titles to MPEG-TS, which has none", clip("in.mp4", metadata={"title": "A clip"}), "out.ts",
+         frozenset({"streams"}), ("tags",)),
     Case("a font attached", clip("in.mkv", attachment=FONT), "out.mkv"),
     Case("a font attached, to mp4", clip("in.mkv", attachment=FONT), "out.mp4", frozenset({"streams"}), ("dropped",)),
     Case("cover art", clip("in.mp4", cover=True)),
+    Case("cover art to Matroska, as an attached file", clip("in.mp4", cover=True), "out.mkv", frozenset({"streams"})),
+    Case("cover art to QuickTime, which has none", clip("in.mp4", cover=True), "out.mov", frozenset({"streams"}),
+         ("dropped",)),
     Case("timecode track", clip("in.mov", timecode="01:00:00:00"), "out.mov"),
     Case("timecode track to Matroska, as a tag", clip("in.mov", timecode="01:00:00:00"), "out.mkv",
          frozenset({"streams"})),
@@ -159,9 +190,12 @@ CASES = [
     Case("GIF", lambda f: make_clip(f / "in.gif", 5, codec="gif", pix_fmt="rgb8", rate=10, time_base=Fraction(1, 100)),
          "out.mp4", frozenset({"samples", "colour"})),
     Case("numbered PNG images", images, "out.mp4", frozenset({"samples", "colour"})),
+    Case("photographs that EXIF turns", photographs, "out.mp4", frozenset({"samples", "colour"})),
     Case("transparent WebM", transparent, "out.webm"),
     Case("transparent WebM to mp4", transparent, "out.mp4", frozenset({"samples", "colour"}), ("transparency",)),
     Case("MPEG-TS", clip("in.ts", audio=1), "out.ts"),
+    Case("MPEG-TS, cut", lambda f: cut(make_clip(f / "in.ts", 40, bframes=0)), "out.ts",
+         said=("damaged", "cut short")),
     Case("AVI", clip("in.avi", codec="mpeg4", audio=1, audio_codec="mp3"), "out.avi"),
     Case("H.264 with B-frames in AVI", clip("in.avi", audio=1, audio_codec="mp3"), "out.avi"),
     Case("H.264 with B-frames in AVI to mp4", clip("in.avi", audio=1, audio_codec="mp3")),
@@ -296,4 +330,15 @@ what the code does.
 
 | file → container | frames | times | picture | samples | colour | other streams, chapters, tags | said |
 |---|---|---|---|---|---|---|---|
+"""
+
+TAIL = """
+## Files that are cut
+
+mp4, QuickTime, Matroska and AVI announce how long they are: one that ends before is refused. MPEG-TS and NUT announce
+nothing, and what they hold is a clip. A transport stream that ends inside one of its packets of 188 bytes, or inside a
+packet of sound, and a NUT file without the index that FFmpeg always writes at its end are edited, with a warning. What
+cannot be told: a transport stream cut between two packets while a picture is under way, since a picture does not say
+how many bytes it has (one cut in 188, for one with sound fewer); sound that ends later than the picture, which is in
+good files too; a Matroska file that was written to a pipe, which announces no length; MPEG program streams.
 """

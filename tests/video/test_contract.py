@@ -18,6 +18,10 @@ def test_no_kind_is_there_twice() -> None:
     assert PAGE.read_text(encoding="utf-8").count("\n| ") - 1 == len(names)
 
 
+def test_what_a_cut_file_tells_is_on_the_page() -> None:
+    assert PAGE.read_text(encoding="utf-8").endswith(contract.TAIL)
+
+
 @pytest.mark.parametrize("case", contract.CASES, ids=lambda case: case.name)
 def test_a_row(tmp_path: Path, case: contract.Case) -> None:
     row = contract.run(case, tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,17 @@ import pytest
 from vedit.errors import InputError, UsageError
 from vedit.video.color import plane_array
 from vedit.video.info import ClipInfo, probe
-from vedit.video.mask import Mask, can_mix, check_mask, composite, mix, parse_feather, soft_weights
+from vedit.video.mask import (
+    Mask,
+    can_mix,
+    check_mask,
+    composite,
+    exif_orientation,
+    mix,
+    parse_feather,
+    read_picture,
+    soft_weights,
+)
 from vedit.video.reader import Reader
 from vedit.video.writer import EncoderOptions, Writer
 
@@ -50,6 +61,39 @@ def outside(inside: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     columns = np.minimum(np.arange(shape[1] * across), inside.shape[1] - 1)
     covered = inside[rows][:, columns].reshape(shape[0], down, shape[1], across)
     return np.logical_not(covered.all(axis=(1, 3)))
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_mask_is_turned_as_exif_says(tmp_path: Path, orientation: int, channels: int) -> None:
+    """It was laid over the clip as the camera had held it."""
+    grey = disc(40, 24)
+    entry = struct.pack("<HHIHH", 0x0112, 3, 1, orientation, 0)
+    told = np.frombuffer(struct.pack("<4sIH", b"II*\0", 8, 1) + entry + bytes(4), np.uint8)
+    image = grey if channels == 1 else np.repeat(grey[..., None], channels, 2)
+    for suffix in (".png",) if channels == 4 else (".png", ".jpg"):
+        _, data = cv2.imencodeWithMetadata(suffix, image, [cv2.IMAGE_METADATA_EXIF], [told])
+        path = tmp_path / f"mask{suffix}"
+        path.write_bytes(data.tobytes())
+        upright = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)  # which leaves transparency out and turns
+        assert upright is not None
+        found = read_picture(str(path))
+        assert found.shape == upright.shape == ((40, 24) if orientation > 4 else (24, 40))
+        assert np.abs(found.astype(int) - upright).max() <= 1
+
+
+@pytest.mark.parametrize("told", [
+    b"", b"II*\0", b"II*\0\xff\xff\xff\xff", b"MM\0*\0\0\0\x08\0\x01", b"II*\0\x08\0\0\0\xff\xff", b"Exif",
+    b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x09\0\0",
+])  # fmt: skip
+def test_exif_that_says_nothing_is_none(told: bytes) -> None:
+    assert exif_orientation(told).identity
+
+
+def test_exif_of_either_byte_order() -> None:
+    big = struct.pack(">4sIHHHIHH", b"MM\0*", 8, 1, 0x0112, 3, 1, 8, 0)
+    assert exif_orientation(big).rotation == 90
+    assert exif_orientation(struct.pack("<4sIHHHIHH", b"II*\0", 8, 1, 0x0112, 3, 1, 8, 0)).rotation == 90
 
 
 @pytest.mark.parametrize("feather", ["0", "5"])

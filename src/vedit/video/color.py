@@ -181,6 +181,9 @@ class Converter:
         ``bits=16``."""
         name = frame.format.name
         color_range = self.color.range
+        if bits == 16 and bit_depth(name) < 8:
+            # swscale widens these by shifting, which makes white grey.
+            return self.to_rgb(frame).astype(np.uint16) * 257
         if is_rgb(name) or name.startswith("gray"):
             scaled = self._scale("rgb", frame, "rgb24" if bits == 8 else "rgb48le", FULL, FULL)
             return np.ascontiguousarray(scaled.to_ndarray())

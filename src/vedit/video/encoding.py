@@ -157,6 +157,12 @@ def plan_output(path: str | os.PathLike[str], info: ClipInfo, encoder: EncoderOp
     tags = (info.primaries, info.transfer, info.matrix_tag, info.range_tag)
     if codec == "ffv1" and muxer in ("nut", "avi") and tags != (2, 2, 2, 0):
         warnings.append(f"colour tags are not kept: neither {codec} nor {suffix} has them; .mkv keeps them")
+    if info.sar not in (None, 1) and muxer not in _ROTATES and codec not in ("libx264", "libx265"):
+        shape = f"{info.sar.numerator}:{info.sar.denominator}"  # pyright: ignore[reportOptionalMemberAccess]
+        warnings.append(
+            f"the shape of its pixels ({shape}) is not kept: {codec} in {suffix} shows them square; "
+            ".mp4 and .mov, or libx264 and libx265, keep it"
+        )
     if lost_light:
         warnings.append(f"HDR metadata is not kept: {', '.join(lost_light)}")
     if info.interlaced:

@@ -7,7 +7,6 @@ import os
 import struct
 from dataclasses import dataclass, field
 from fractions import Fraction
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import av
@@ -16,10 +15,12 @@ import av.error
 import av.stream
 import numpy as np
 from av.sidedata.sidedata import SideData, SideDataContainer
+from av.sidedata.sidedata import Type as _SideDataType
 
 from vedit.errors import InputError, UsageError
 from vedit.video import color as _color
 from vedit.video import source as _source
+from vedit.video.ending import cut_short, suspicion
 
 if TYPE_CHECKING:
     from vedit.video.hwaccel import Accelerator
@@ -32,7 +33,7 @@ _TRANSFER = {1: "bt709", 4: "gamma22", 5: "gamma28", 6: "smpte170m", 7: "smpte24
 _MATRIX = {0: "rgb", 1: "bt709", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 8: "ycgco", 9: "bt2020nc",
            10: "bt2020c", 14: "ictcp"}  # fmt: skip
 _RANGE = {1: "tv", 2: "pc"}
-_DISPOSITIONS = ("default", "dub", "original", "comment", "lyrics", "karaoke", "forced", "hearing_impaired",
+DISPOSITIONS = ("default", "dub", "original", "comment", "lyrics", "karaoke", "forced", "hearing_impaired",
                  "visual_impaired", "clean_effects", "attached_pic", "captions", "descriptions")  # fmt: skip
 # Demuxers that take nearly any bytes for pictures: a text file is not a clip.
 _NOT_VIDEO = {"tty", "bin", "xbin", "adf", "idf", "rawvideo"}
@@ -371,6 +372,9 @@ def _probe(container: Any, found: _source.Source, path: str, chosen: int | None)
             f"several video streams: stream {video.index} is edited, not {', '.join(map(str, extra_video))}"
         )
 
+    doubt = None if found.sequence else suspicion(found.files[0], container)
+    if doubt:
+        warnings.append(f"{doubt}; compare it with the original")
     frame = _first_frame(container, video)
     if frame is None:
         raise InputError(
@@ -393,6 +397,8 @@ def _probe(container: Any, found: _source.Source, path: str, chosen: int | None)
     if start is None:
         start = _seconds(frame.pts, time_base) or Fraction(0)
     duration, own_duration = _duration(container, video, start)
+    if doubt and container.format.name == "nut":
+        duration = None  # FFmpeg found it by what its last index would have said
     frames, declared = _frame_count(video, duration, rate)
     pix_fmt = frame.format.name
     if hidden_alpha(video) and not _color.has_alpha(pix_fmt):
@@ -428,7 +434,7 @@ def _probe(container: Any, found: _source.Source, path: str, chosen: int | None)
         hdr_metadata=_hdr(frame),
         mastering=_mastering(frame),
         light=_light(frame),
-        truncated=not found.sequence and _cut_short(found.files[0], container),
+        truncated=not found.sequence and cut_short(found.files[0], container),
         sequence=found.sequence,
         streams=others,
         chapters=tuple(_chapters(container)),
@@ -454,8 +460,9 @@ def _stream_info(stream: Any) -> StreamInfo:
     else:
         codec = getattr(stream, "name", None) or "unknown"
     present = stream.disposition
-    names = tuple(n for n in _DISPOSITIONS if present & getattr(av.stream.Disposition, n))
-    title = stream.metadata.get("title") or stream.metadata.get("filename")
+    names = tuple(n for n in DISPOSITIONS if present & getattr(av.stream.Disposition, n))
+    # FFmpeg reads the title of a track of mp4 as its name.
+    title = next((stream.metadata[key] for key in ("title", "name", "filename") if stream.metadata.get(key)), None)
     return StreamInfo(stream.index, stream.type, codec, stream.language, title, names)
 
 
@@ -475,6 +482,19 @@ def _first_frame(container: Any, video: Any) -> Any:
         if count > _PROBE_PACKETS:
             break
     return None
+
+
+@classmethod
+def _nameless(cls: Any, value: object) -> Any:
+    """A member for a kind of side data that FFmpeg has and PyAV does not know (31 is EXIF), which would be an error."""
+    if not isinstance(value, int):
+        return None
+    made = object.__new__(cls)
+    made._name_, made._value_ = f"KIND_{value}", value
+    return cls._value2member_map_.setdefault(value, made)
+
+
+_SideDataType._missing_ = _nameless  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def side_data(frame: Any) -> list[SideData]:
@@ -563,54 +583,3 @@ def _chapters(container: Any) -> list[Chapter]:
         base = chapter.get("time_base") or Fraction(1, 1000)
         found.append(Chapter(chapter["start"] * base, chapter["end"] * base, chapter.get("metadata", {}).get("title")))
     return found
-
-
-def _cut_short(name: Path, container: Any) -> bool:
-    """Whether the file ends before the data that its own index or its outermost element announces."""
-    size = os.path.getsize(name)
-    formats = container.format.name.split(",")
-    if "matroska" in formats:
-        end = _matroska_end(name)
-        return end is not None and end > size
-    if "avi" in formats and _riff_end(name) > size:
-        return True  # its index lies at the end and is lost with it
-    if "mov" in formats or "avi" in formats:
-        for stream in container.streams:
-            entries = stream.index_entries
-            if len(entries) and entries[-1].pos + entries[-1].size > size:
-                return True
-    return False
-
-
-def _riff_end(name: Path) -> int:
-    """File offset at which the first RIFF chunk of an AVI file ends, 0 if it does not say."""
-    with open(name, "rb") as file:
-        head = file.read(8)
-    length = int.from_bytes(head[4:8], "little") if head[:4] == b"RIFF" else 0
-    # Programs that could not go back to write the length leave the largest one there.
-    return 8 + length if length < 0x7FFFF000 else 0
-
-
-def _matroska_end(name: Path) -> int | None:
-    """File offset at which the Segment of a Matroska file ends, None if it does not say."""
-    with open(name, "rb") as file:
-        head = file.read(4096)
-
-    def number(at: int, keep_marker: bool) -> tuple[int, int] | None:
-        if at >= len(head) or not head[at]:
-            return None
-        length = 9 - head[at].bit_length()
-        value = int.from_bytes(head[at : at + length], "big")
-        if keep_marker:
-            return value, at + length
-        value &= (1 << (7 * length)) - 1
-        return (-1 if value == (1 << (7 * length)) - 1 else value), at + length
-
-    at = 0
-    while (element := number(at, True)) and (length := number(element[1], False)):
-        if element[0] == 0x18538067:
-            return None if length[0] < 0 else length[1] + length[0]
-        if length[0] < 0:
-            return None
-        at = length[1] + length[0]
-    return None

@@ -10,6 +10,7 @@ gets the smallest weight of the pixels that it covers: one that an outside pixel
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -20,7 +21,7 @@ import cv2
 import numpy as np
 
 from vedit.errors import InputError, UsageError
-from vedit.video.info import ClipInfo, probe
+from vedit.video.info import ClipInfo, Orientation, probe
 from vedit.video.reader import Reader, SourceFrame
 
 DEFAULT_FEATHER = "1%"
@@ -105,13 +106,17 @@ def _is_picture(path: str) -> bool:
 
 
 def read_picture(path: str, option: str = "--mask") -> np.ndarray:
-    """Grey levels (H, W) uint8; what is transparent is black. Raises :class:`InputError` that names the option."""
+    """Grey levels (H, W) uint8, turned as EXIF says; what is transparent is black. Raises :class:`InputError` that
+    names the option."""
     try:
-        image = cv2.imread(path, cv2.IMREAD_UNCHANGED)
+        # OpenCV turns a picture only where it may leave out its transparency.
+        image, kinds, values = cv2.imreadWithMetadata(path, flags=cv2.IMREAD_UNCHANGED)
     except cv2.error:
         image = None
     if image is None or image.dtype not in (np.uint8, np.uint16):
         raise InputError(f"{option} {path}: cannot be read as a picture; it is damaged, save it again as PNG")
+    told = [value.tobytes() for kind, value in zip(kinds, values, strict=True) if kind == cv2.IMAGE_METADATA_EXIF]
+    image = exif_orientation(told[0] if told else b"").apply(image)
     if image.dtype == np.uint16:
         image = np.right_shift(image, 8).astype(np.uint8)
     if image.ndim == 2:
@@ -122,6 +127,30 @@ def read_picture(path: str, option: str = "--mask") -> np.ndarray:
         grey = cv2.cvtColor(np.ascontiguousarray(image[..., :3]), cv2.COLOR_BGR2GRAY)
         alpha = image[..., 3] if image.shape[2] == 4 else None
     return grey if alpha is None else cv2.multiply(grey, np.ascontiguousarray(alpha), scale=1 / 255)
+
+
+_EXIF_TURNS = {
+    2: Orientation(False, True, False), 3: Orientation(False, True, True), 4: Orientation(False, False, True),
+    5: Orientation(True, False, False), 6: Orientation(True, True, False), 7: Orientation(True, True, True),
+    8: Orientation(True, False, True),
+}  # fmt: skip
+
+
+def exif_orientation(data: bytes) -> Orientation:
+    """How a picture with this EXIF (a TIFF header and its first directory) is shown; as it is, where nothing says."""
+    order = {b"II*\0": "<", b"MM\0*": ">"}.get(data[:4])
+    try:
+        if order is None:
+            return Orientation()
+        (at,) = struct.unpack_from(f"{order}I", data, 4)
+        (count,) = struct.unpack_from(f"{order}H", data, at)
+        for k in range(count):
+            tag, kind, _, value = struct.unpack_from(f"{order}HHIH", data, at + 2 + 12 * k)
+            if (tag, kind) == (0x0112, 3):
+                return _EXIF_TURNS.get(value, Orientation())
+    except struct.error:  # cut or damaged: the picture is there all the same
+        return Orientation()
+    return Orientation()
 
 
 def soft_weights(grey: np.ndarray, feather: float) -> np.ndarray:

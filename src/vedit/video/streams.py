@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import re
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ import av
 import av.error
 import av.stream
 
-from vedit.video.info import ClipInfo
+from vedit.video.info import DISPOSITIONS, ClipInfo
 
 
 def keep_tag(key: str) -> bool:
@@ -30,12 +31,16 @@ def keep_tag(key: str) -> bool:
     } and not (upper.startswith(("_STATISTICS", "BPS-", "NUMBER_OF_", "DURATION-")))
 
 
+_NOTICED = 0.05  # seconds by which sound may be off
+
+
 @dataclass
 class _Route:
     stream: Any
     last: int | None = None  # decoding time of the packet before, and what is added to the source's
     shift: int = 0
     convert: Callable[[Any], Any] | None = None
+    begun: bool = False
 
     def straighten(self, packet: Any) -> bool:
         """Lets time go on where it jumps back, as the reader does for the video; whether it had to be moved."""
@@ -91,8 +96,10 @@ class Copier:
         what = f"{stream.type} stream {stream.index} ({codec or 'unknown'})"
         if stream.type == "data" and self._anew(stream, codec):
             return None
+        if _is_cover(stream) and self.format == "matroska":
+            return self._attach_cover(container, stream, what)
         if _accepts(self.format, stream):
-            return self._template(container, stream)
+            return self._template(container, stream, what)
         convert = _CONVERSIONS.get((self.format, codec)) if stream.type == "subtitle" else None
         if convert is not None:
             target, change = convert
@@ -103,7 +110,7 @@ class Copier:
                 made.codec_context.time_base = stream.time_base
             else:
                 made = container.add_mux_stream(target, time_base=stream.time_base)
-            _describe(made, stream)
+            self._describe(made, stream, what)
             self.warnings.append(f"{what} becomes {target}: styles are not kept")
             return _Route(made, convert=change)
         self.warnings.append(f"{what} is dropped: {self.format} cannot hold it")
@@ -116,10 +123,25 @@ class Copier:
             return "timecode" in stream.metadata
         return codec == "bin_data" and bool(self.info.chapters) and stream.index == _titles(self.source)
 
-    def _template(self, container: Any, stream: Any) -> _Route:
+    def _template(self, container: Any, stream: Any, what: str) -> _Route:
         made = container.add_stream_from_template(stream, opaque=True)
-        _describe(made, stream)
+        self._describe(made, stream, what)
         return _Route(made)
+
+    def _attach_cover(self, container: Any, stream: Any, what: str) -> None:
+        """Cover art is an attached file in Matroska; as a stream it would be a second video."""
+        tags = {k.lower(): v for k, v in stream.metadata.items()}
+        suffix, mime = _PICTURES.get(stream.codec_context.name, ("", ""))
+        picture = _picture(self.info, stream.index) if mime else None
+        if picture is None:
+            self.warnings.append(f"{what} is dropped: {self.format} cannot hold it")
+            return
+        container.add_attachment(tags.get("filename") or f"cover.{suffix}", mime, picture)
+
+    def _describe(self, made: Any, stream: Any, what: str) -> None:
+        lost = describe(made, stream, self.format)
+        if lost:
+            self.warnings.append(f"{what} loses its {' and '.join(lost)}: {self.format} cannot hold that")
 
     def copy_until(self, container: Any, limit: Fraction | None) -> None:
         """Muxes the packets up to ``limit`` seconds (decoding time), or all that are left."""
@@ -158,6 +180,12 @@ class Copier:
                     continue
             if packet.pts is None:
                 packet.pts = packet.dts
+            if self.format == "avi" and not route.begun and float(packet.pts * packet.time_base) > _NOTICED:
+                self.warnings.append(
+                    f"the sound of stream {packet.stream.index} is {float(packet.pts * packet.time_base):.2g} s early: "
+                    "avi begins all sound at zero"
+                )
+            route.begun = True
             packet.stream = route.stream
             container.mux(packet)
 
@@ -187,14 +215,68 @@ def _titles(source: Any) -> int | None:
     return (text or tracks)[-1].index if tracks else None
 
 
-def _describe(made: Any, stream: Any) -> None:
-    made.metadata.update({k: v for k, v in stream.metadata.items() if keep_tag(k)})
+def describe(made: Any, stream: Any, muxer: str) -> list[str]:
+    """Gives a stream of the result the tags and dispositions of the source's, and returns what the muxer cannot say."""
+    tags = {k: v for k, v in stream.metadata.items() if keep_tag(k)}
+    if "name" in tags and "title" not in tags:  # as FFmpeg reads what it wrote as the title of a track of mp4
+        tags["title"] = tags.pop("name")
+    language, title = tags.get("language", "und"), tags.get("title")
+    lost = []
+    if language != "und":
+        known = language
+        if muxer == "mov":
+            known = next(filter(_in_quicktime, (language, _OTHER_CODES.get(language, language))), None)
+        if known is None or muxer == "avi":
+            lost.append(f"language ({language})")
+        else:
+            tags["language"] = known
+    if title and muxer == "mpegts":
+        lost.append(f"title ({title})")
+    marks = [name for name in DISPOSITIONS if stream.disposition & getattr(av.stream.Disposition, name)]
+    marks = [name for name in marks if name not in ("default", *_MARKS.get(muxer, marks))]
+    if marks:
+        lost.append(f"mark as {', '.join(marks)}")
+    made.metadata.update(tags)
     made.disposition = stream.disposition
+    return lost
+
+
+def _is_cover(stream: Any) -> bool:
+    return stream.type == "video" and bool(stream.disposition & av.stream.Disposition.attached_pic)
+
+
+def _picture(info: ClipInfo, index: int) -> bytes | None:
+    """The bytes of a picture that is a stream, read from the file once more; None if it has none."""
+    with info.open() as container:
+        for packet in container.demux(container.streams[index]):
+            if packet.size:
+                return bytes(packet)
+    return None
+
+
+@functools.cache
+def _in_quicktime(language: str) -> bool:
+    """Whether QuickTime has this language: FFmpeg's own answer, asked with a file of one sample."""
+    file = io.BytesIO()
+    with av.open(file, "w", format="mov") as made:
+        sound = made.add_stream("pcm_s16le", rate=8000)
+        sound.metadata["language"] = language
+        packet = av.Packet(bytes(8))
+        packet.stream, packet.pts, packet.dts, packet.time_base = sound, 0, 0, Fraction(1, 8000)
+        made.mux(packet)
+    file.seek(0)
+    with av.open(file) as container:
+        return container.streams[0].language == language
 
 
 def _accepts(muxer: str, stream: Any) -> bool:
-    """Whether the muxer writes a header for this stream: FFmpeg's own answer, asked with an empty file."""
-    if stream.type == "unknown":
+    """Whether the muxer writes a header for this stream: FFmpeg's own answer, asked with an empty file. Where it says
+    yes to what nobody could read afterwards, the answer is ours."""
+    if stream.type == "unknown" or (stream.type == "attachment" and muxer != "matroska"):
+        return False
+    if _is_cover(stream) and muxer != "mp4":
+        return False
+    if muxer == "mpegts" and stream.type != "data" and stream.codec_context.name not in _TRANSPORTED:
         return False
     try:
         with av.open(io.BytesIO(), "w", format=muxer) as probe:
@@ -208,6 +290,22 @@ def _accepts(muxer: str, stream: Any) -> bool:
     return True
 
 
+_PICTURES = {"mjpeg": ("jpg", "image/jpeg"), "png": ("png", "image/png"), "gif": ("gif", "image/gif"),
+             "tiff": ("tiff", "image/tiff"), "bmp": ("bmp", "image/bmp")}  # fmt: skip
+# FFmpeg writes all else into a transport stream too, as private data of which nothing says what it is.
+_TRANSPORTED = {"h264", "hevc", "vvc", "mpeg1video", "mpeg2video", "mpeg4", "cavs", "dirac", "vc1", "jpeg2000", "av1",
+                "aac", "aac_latm", "ac3", "eac3", "mp1", "mp1float", "mp2", "mp2float", "mp3", "mp3float", "dca",
+                "truehd", "opus", "libopus", "s302m", "dvbsub", "dvb_subtitle", "dvb_teletext", "libzvbi_teletextdec",
+                "pgssub", "hdmv_pgs_subtitle"}  # fmt: skip
+# Marks of a stream that a container keeps; those that are not here keep all.
+_MARKS = {"avi": (), "mov": (), "mpegts": ("hearing_impaired", "visual_impaired", "clean_effects")}
+# Languages have two codes in ISO 639-2, and FFmpeg's list of QuickTime's languages has some of each, and its own.
+_OTHER_CODES: dict[str, str] = {
+    "sqi": "alb", "hye": "arm", "eus": "baq", "mya": "bur", "zho": "chi", "ces": "cze", "nld": "dut", "fra": "fre",
+    "kat": "geo", "deu": "ger", "ell": "gre", "isl": "ice", "mkd": "mac", "msa": "may", "mri": "mao", "fas": "per",
+    "ron": "rum", "slk": "slo", "bod": "tib", "cym": "wel", "swe": "sve",
+}  # fmt: skip
+_OTHER_CODES |= {other: code for code, other in _OTHER_CODES.items()}
 _TAGS = re.compile(r"<[^<>]*>|\{\\[^{}]*\}")
 _ASS_FIELDS = 8  # before the text of an ASS event in Matroska: ReadOrder, Layer, Style, Name, three margins, Effect
 _ASS_HEADER = (
@@ -245,5 +343,9 @@ def _to_subrip(packet: Any) -> Any:
 # By muxer and codec: the codec that the muxer takes, and what makes its packets.
 _CONVERSIONS: dict[tuple[str, str | None], tuple[str, Any]] = {
     ("matroska", "mov_text"): ("subrip", _to_subrip),
-    **{(m, c): ("mov_text", _to_mov_text) for m in ("mp4", "mov") for c in ("subrip", "srt", "ass", "ssa", "text")},
+    **{
+        (muxer, codec): ("mov_text", _to_mov_text)
+        for muxer in ("mp4", "mov")
+        for codec in ("subrip", "srt", "ass", "ssa", "text", "webvtt")
+    },
 }

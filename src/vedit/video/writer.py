@@ -25,9 +25,16 @@ from vedit.video.info import ClipInfo, Orientation, side_data
 from vedit.video.mask import composite
 from vedit.video.outfile import OutFile, StdOut, write_failure
 from vedit.video.reader import SourceFrame
-from vedit.video.streams import Copier, keep_tag
+from vedit.video.streams import Copier, describe
 
 _OWN_KEYS = {"major_brand", "minor_version", "compatible_brands", "encoder"}  # written by the muxer itself
+# Tags of the whole file that a container keeps; those that are not here keep all.
+_TAGS = {
+    "mpegts": {"service_name", "service_provider"},
+    "avi": {"artist", "comment", "copyright", "date", "genre", "language", "title", "album", "track", "timecode",
+            "encoded_by"},
+}  # fmt: skip
+_NO_DURATIONS = {"mpegts", "nut", "avi"}  # a frame lasts until the next one, and of the last nobody knows
 _CAPTIONS = {"libx264", "libx265"}  # encoders that write closed captions (ATSC A/53) into the stream
 _ITUNES_KEYS = {
     "title", "artist", "album_artist", "composer", "album", "date",
@@ -71,6 +78,7 @@ class Writer:
         self._captions_lost = False
         self._durations: dict[int, int] = {}
         self._last_pts: int | None = None
+        self._last: tuple[int, SourceFrame] | None = None  # pts of the first frame, and the last frame
         self._copier: Copier | None = None
         self._container: Any = None
         self._done = False
@@ -103,11 +111,15 @@ class Writer:
         self._container = av.open(self._file, "w", format=plan.format, container_options=container_options)
         self._container.flags |= av.container.Flags.bitexact.value
         source = info.open()
+        if plan.format == "avi":
+            # Its sound begins at zero, whatever its time was, and its pictures need not.
+            self._shift = -min(info.start, Fraction(source.start_time or 0, av.time_base))
         try:
             self._copier = Copier(source, info, plan.format, self._audio, self.warnings, self._shift)
             self._copier.add_streams(self._container, self._add_video)
             metadata = {k: v for k, v in info.metadata.items() if k.lower() not in _OWN_KEYS}
             self._container.metadata.update(metadata)
+            self._name_lost_tags(metadata)
             chapters = source.chapters()
             if chapters:
                 if plan.format in ("mp4", "mov", "matroska", "webm", "nut"):
@@ -127,6 +139,13 @@ class Writer:
             raise VeditError(
                 f"{self.path}: {plan.codec} refuses {size} {plan.pix_fmt} ({detail}); try another --codec or --pix-fmt"
             ) from None
+
+    def _name_lost_tags(self, metadata: dict[str, str]) -> None:
+        keeps = _TAGS.get(self.plan.format)
+        lost = [] if keeps is None else sorted({k.lower() for k in metadata} - keeps - {"software"})
+        if lost:
+            named = ", ".join(lost[:5]) + (f" and {len(lost) - 5} more" if len(lost) > 5 else "")
+            self.warnings.append(f"tags are not kept: {self.plan.format} cannot hold {named}")
 
     def _add_video(self, template: Any) -> Any:
         info, plan = self.info, self.plan
@@ -149,8 +168,9 @@ class Writer:
             context.gop_size = 1
         if info.display_matrix and not plan.bake_rotation:
             stream.set_display_matrix(info.display_matrix)
-        stream.metadata.update({k: v for k, v in template.metadata.items() if keep_tag(k)})
-        stream.disposition = template.disposition
+        lost = describe(stream, template, plan.format)
+        if lost:
+            self.warnings.append(f"the video loses its {' and '.join(lost)}: {plan.format} cannot hold that")
         self._stream = stream
         return stream
 
@@ -211,6 +231,7 @@ class Writer:
         if self._last_pts is not None and pts <= self._last_pts:
             raise ValueError(f"frame {source.index}: pts {pts} after {self._last_pts}")
         self._last_pts = pts
+        self._last = (source.pts if self._last is None else self._last[0], source)
         frame = self._captioned(frame, source)
         frame.pts = pts
         frame.time_base = self._time_base
@@ -268,8 +289,21 @@ class Writer:
             raise
         self._done = True
 
+    def _name_lost_end(self) -> None:
+        if self.plan.format not in _NO_DURATIONS or self._last is None:
+            return
+        first, last = self._last
+        base = self.info.time_base
+        usual = (last.pts - first) * base / (self.frames - 1) if self.frames > 1 else 1 / self.info.rate
+        shown = last.duration * base
+        if abs(shown - usual) > max(usual / 2, Fraction(1, 1000)):
+            self.warnings.append(
+                f"{self.plan.format} does not say how long the last frame is shown: its {float(shown):.3g} s are lost"
+            )
+
     def _finish(self) -> None:
         assert self._copier is not None
+        self._name_lost_end()
         self._mux(self._stream.encode(None))
         self._copier.copy_until(self._container, None)
         self._copier.close()
