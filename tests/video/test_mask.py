@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from vedit.errors import InputError, UsageError
+from vedit.video.clip import ClipInfo
 from vedit.video.color import plane_array
-from vedit.video.info import ClipInfo, probe
+from vedit.video.info import probe
 from vedit.video.mask import Mask, can_mix, check_mask, composite, mix, parse_feather, soft_weights
 from vedit.video.reader import Reader
 from vedit.video.writer import EncoderOptions, Writer

@@ -13,7 +13,9 @@ import numpy as np
 
 from vedit.errors import InputError
 from vedit.metrics.pictures import Picture
-from vedit.video.info import ClipInfo, open_input, probe
+from vedit.video.clip import ClipInfo
+from vedit.video.info import probe
+from vedit.video.opening import open_input
 from vedit.video.reader import Reader, SourceFrame
 
 _STILLS = ("_pipe", "image2")  # how FFmpeg names the containers of single pictures

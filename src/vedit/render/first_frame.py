@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from vedit.engines.base import Spread
     from vedit.jobs import EditJob
     from vedit.render.plan import Plan
-    from vedit.video.info import ClipInfo
+    from vedit.video.clip import ClipInfo
     from vedit.video.timecode import TimeRange
 
 INSTRUCT = "instructvid2vid"  # the method that makes the frame of an instruction
@@ -156,8 +156,8 @@ def instructed(plan: Plan, instruction: str) -> tuple[np.ndarray, list[str]]:
 
     from vedit import engines, weights
     from vedit.engines.base import Window
+    from vedit.video.clip import working_size
     from vedit.video.compose import compose
-    from vedit.video.info import working_size
 
     job = plan.job
     bundle = weights.open_bundle(job.instruct_model, engines.ROLES["instruct"], verify=True)

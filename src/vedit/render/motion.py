@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from vedit.engines.base import Drag
     from vedit.jobs import EditJob
-    from vedit.video.info import ClipInfo
+    from vedit.video.clip import ClipInfo
     from vedit.video.regions import Region
     from vedit.video.tracks import Extent, Track
 

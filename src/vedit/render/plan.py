@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
     from vedit.render.first_frame import FirstFrame
     from vedit.render.motion import Motion
+    from vedit.video.clip import ClipInfo
     from vedit.video.encoding import EncoderOptions
     from vedit.video.hwaccel import Accelerator
-    from vedit.video.info import ClipInfo
     from vedit.video.mask import MaskInfo
     from vedit.video.timecode import TimeRange
     from vedit.weights import Bundle
@@ -156,7 +156,8 @@ def plan(job: EditJob) -> Plan:
     """
     from vedit import engines
     from vedit.render.motion import cropped
-    from vedit.video.info import probe, working_size
+    from vedit.video.clip import working_size
+    from vedit.video.info import probe
     from vedit.video.timecode import parse_range
     from vedit.weights import adapter as adapters
 

@@ -20,7 +20,8 @@ import cv2
 import numpy as np
 
 from vedit.errors import InputError, UsageError
-from vedit.video.info import ClipInfo, probe
+from vedit.video.clip import ClipInfo
+from vedit.video.info import probe
 from vedit.video.reader import Reader, SourceFrame
 
 DEFAULT_FEATHER = "1%"

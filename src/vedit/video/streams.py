@@ -13,7 +13,7 @@ import av
 import av.error
 import av.stream
 
-from vedit.video.info import ClipInfo
+from vedit.video.clip import ClipInfo
 
 
 def keep_tag(key: str) -> bool:
