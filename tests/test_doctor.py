@@ -30,6 +30,16 @@ def test_this_machine_is_fit():
     assert all(check.advice for check in checks.values() if check.state != "ok")
 
 
+@pytest.mark.parametrize(("there", "said"), [(["cuda", "vaapi"], "--hwaccel takes cuda"), (["vaapi"], "on the CPU")])
+def test_it_says_what_can_decode(monkeypatch, there, said):
+    from av.codec import hwaccel
+
+    monkeypatch.setattr(hwaccel, "hwdevices_available", lambda: there)
+    monkeypatch.setattr(doctor, "_encodes", lambda name: False)
+    found = next(check for check in doctor._hardware() if check.name == "hardware decoding").found
+    assert found.startswith(", ".join(there)) and said in found
+
+
 def test_what_is_in_the_way_says_what_to_do(monkeypatch, tmp_path, hub):
     (tmp_path / "file").touch()
     (hub / "models--a--b" / "blobs").mkdir(parents=True)

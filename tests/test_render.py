@@ -18,7 +18,7 @@ from vedit import render
 from vedit.errors import ResourceError, UsageError, VeditError
 from vedit.jobs import EditJob
 from vedit.render import machine
-from vedit.video.info import working_size
+from vedit.video.clip import working_size
 
 
 @pytest.fixture(autouse=True)

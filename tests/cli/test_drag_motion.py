@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -157,6 +158,52 @@ def test_a_followed_point_goes_as_the_source_does(vedit, lossless, asked, tmp_pa
     (drag,) = asked
     assert np.diff(drag.places[:, 0, 0].numpy()) == pytest.approx(np.full(9, -2), abs=0.3)
     assert drag.places[:, 0, 1].numpy() == pytest.approx(np.full(10, 32), abs=0.3)
+
+
+@pytest.fixture
+def unsteady(make_clip, tmp_path):
+    """12 frames: six at 25 frames a second, from 0.4 s on six at five a second."""
+    ticks = [0, 4, 8, 12, 16, 20, 40, 60, 80, 100, 120, 140]
+    return make_clip(tmp_path / "in.mp4", 12, time_base=Fraction(1, 100), pts=ticks, bframes=0)
+
+
+def test_where_frames_come_at_varying_times_tracks_go_by_those(vedit, unsteady, asked, windows, tmp_path):
+    done = vedit("drag-motion", unsteady, "--region", "20,16,40,32", "--track", "24,20@0.6s 44,40@1.4s", "--follow",
+                 "50,32", "--start", "0.5s", "--size", "64", "-o", tmp_path / "out.mp4")  # fmt: skip
+    assert done.code == 0, done.err
+    (drag,) = asked
+    assert (drag.first, len(drag.places), windows[0].first) == (7, 5, 7)
+    assert drag.places[:, 0, 0].tolist() == pytest.approx([24, 29, 34, 39, 44])
+    assert np.diff(drag.places[:, 1, 0].numpy()) == pytest.approx(np.full(4, -2), abs=0.4)
+
+
+def test_a_region_that_the_model_cannot_see(vedit, make_clip, tmp_path):
+    clip = make_clip(tmp_path / "in.mkv", 3, width=192, height=128, codec="ffv1")
+    done = vedit("drag-motion", clip, "--region", "21,21,2,2", "--track", "21,21 22,22", "--size", "32", "--dry-run")
+    one_error_line(done, 2, "--region 21,21,2,2", "less than a pixel", "--size")
+
+
+def test_a_region_that_cannot_be_followed_is_told(vedit, make_clip, tmp_path):
+    clip = make_clip(tmp_path / "in.mkv", 4, codec="ffv1")
+    cv2.imwrite(str(tmp_path / "first.png"), np.zeros((64, 96, 3), np.uint8))
+    flat = make_clip(tmp_path / "flat.mkv", [np.full((64, 96, 3), 90, np.uint8)] * 4, codec="ffv1")
+    given = ("--region", "20,10,60,44", "--first-frame", tmp_path / "first.png", "--size", "64", "--dry-run")
+    done = vedit("drag-motion", flat, *given)
+    assert done.code == 0 and "no point of the region can be followed" in done.err
+    assert "no point" not in vedit("drag-motion", clip, *given).err
+
+
+def test_the_drawing_knows_the_rate_of_images(real, tmp_path):
+    (tmp_path / "in").mkdir()
+    for index in range(10):
+        cv2.imwrite(str(tmp_path / "in" / f"{index:03d}.png"), np.full((64, 96, 3), 25 * index, np.uint8))
+    drawings = []
+    for rate in ("5", "25"):
+        drawing = tmp_path / f"{rate}.png"
+        done = real("drag-motion", tmp_path / "in", "--region", "20,16,40,32", *TRACK, "--fps", rate, "--start", "1s",
+                    "--show-tracks", drawing)  # fmt: skip
+        drawings.append((done.code, drawing.exists(), done.err.count("\n")))
+    assert drawings == [(0, True, 0), (2, False, 1)]  # at 25 frames a second the clip ends before
 
 
 def test_an_edited_frame_alone_keeps_the_motion_of_the_source(vedit, lossless, asked, tmp_path):

@@ -161,3 +161,26 @@ def test_an_adapter_for_something_else(model, adapters, tmp_path):
     for name in ("wide", "odd"):
         with pytest.raises(ModelError, match=name):
             engine(model, tmp_path / name)
+
+
+def test_an_edited_first_frame_counts_wherever_the_edit_begins(model, adapters, frames):
+    """Its index is an estimate where frames come at varying times."""
+    found = engine(model, adapters[1.0])
+    asked = drag(frame=torch.full((3, HEIGHT, WIDTH), 0.4))
+    plain, edited = (found.edit(Window(frames, 3), one).frames for one in (replace(asked, frame=None), asked))
+    assert not torch.equal(plain[0], edited[0])
+    with pytest.raises(ValueError, match="shares no frame"):
+        found.edit(Window(frames, 3, 0, found.edit(Window(frames, 0), asked).carry), asked)
+
+
+def test_held_frames_end_as_they_were_given_in_half_precision_too(model, adapters, frames, monkeypatch):
+    found: Any = engines.load("revideo", weights.open_bundle(model, "image2video"), {"steps": 3, "max_guidance": 2.0},
+                              dtype="bf16", adapter=str(adapters[1.0]))  # fmt: skip
+    ended = []
+    sample = found.base.sample
+    monkeypatch.setattr(found.base, "sample", lambda *args, **more: ended.append(sample(*args, **more)) or ended[-1])
+    first = found.edit(Window(frames, 0), drag())
+    found.edit(Window(frames, 3, 2, first.carry), drag())
+    known = torch.where(drag().mask.bool(), first.frames[3:], frames[:2])
+    for latents, given in zip(ended, (frames[:1], known), strict=True):
+        torch.testing.assert_close(latents[: len(given)], found.base.codec.encode(given).float(), rtol=0, atol=1e-5)

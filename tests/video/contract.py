@@ -17,7 +17,8 @@ import cv2
 import numpy as np
 
 from vedit.render import passthrough
-from vedit.video.info import ClipInfo, probe
+from vedit.video.clip import ClipInfo
+from vedit.video.info import probe
 from vedit.video.reader import Reader
 
 from .synth import make_clip, moving_frames

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from vedit.errors import InputError
-from vedit.video.info import Orientation, probe
+from vedit.video.clip import Orientation
+from vedit.video.info import probe
 from vedit.video.reader import Reader
 
 from .synth import make_clip

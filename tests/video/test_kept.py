@@ -13,11 +13,12 @@ import pytest
 
 from vedit.errors import InputError, UsageError
 from vedit.render import passthrough
+from vedit.video.clip import Mastering
 from vedit.video.color import alpha_of
 from vedit.video.compare import compare_info, side_by_side
 from vedit.video.deinterlace import Deinterlacer
 from vedit.video.encoding import EncoderOptions, plan_output
-from vedit.video.info import Mastering, probe
+from vedit.video.info import probe
 from vedit.video.reader import Reader
 from vedit.video.writer import Writer
 

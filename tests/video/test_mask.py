@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 from vedit.errors import InputError, UsageError
+from vedit.video.clip import ClipInfo
 from vedit.video.color import plane_array
-from vedit.video.info import ClipInfo, probe
+from vedit.video.info import probe
 from vedit.video.mask import (
     Mask,
     can_mix,

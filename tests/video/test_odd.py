@@ -17,8 +17,9 @@ import pytest
 from vedit.errors import InputError, UsageError
 from vedit.render import passthrough
 from vedit.video import color
+from vedit.video.clip import LONGEST, working_size
 from vedit.video.encoding import EncoderOptions, plan_output
-from vedit.video.info import LONGEST, probe, working_size
+from vedit.video.info import probe
 from vedit.video.mask import check_mask
 from vedit.video.reader import Reader
 

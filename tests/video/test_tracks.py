@@ -85,6 +85,10 @@ def test_files_with_tracks_and_regions(tmp_path):
         ("t.json", '{"tracks": [], "regions": 3}', "regions are no list"),
         ("t.csv", "track,time,x,y\na,0,1,2\na,1,x,2\n", "t.csv:3: x and y are"),
         ("t.csv", "track,time,x,y\na,zero,1,2\n", "t.csv:2: 'zero' is not a time"),
+        ("t.csv", "track,time,x,y\na,0,1," + 140_000 * "2", "t.csv: not CSV"),
+        ("t.json", '{"tracks": [{"points": [[1, 2], [1' + 400 * "0" + ", 4]]}]}", "not all [x, y] of two numbers"),
+        ("t.json", '{"tracks": [{"points": [[1, 2], [3, 4]], "times": [0, 1' + 400 * "0" + "]}]}", "is not a time"),
+        ("t.json", '{"tracks": [{"points": [[1, 2], [3, 4]], "times": ["0", "1' + 400 * "0" + '"]}]}', "is not a time"),
         ("t.svg", "<svg>\n<path d='M 1,2 L 3,4'>\n</svg>", "t.svg:3: not SVG (mismatched tag)"),
         ("t.svg", "<svg>\n<path d='M 1,2 K 3,4'/></svg>", "t.svg:2: the path cannot be read at 'K'"),
         ("t.svg", "<svg>\n\n<path d='L 1,2 3,4'/></svg>", "t.svg:3: the path begins with L"),
@@ -165,6 +169,8 @@ def test_regions(tmp_path):
     for text, said in (("60,60 150,100", "is in no region"), ("150,100 190,100", "leads to 190,100")):
         with pytest.raises(UsageError, match=said):
             owner(parse_track(text, EXTENT), [box, circle])
+    with pytest.raises(UsageError, match="leads to 41,"):  # over what lies between the two
+        owner(parse_track("30,40 150,100", EXTENT), [box, circle])
 
 
 @pytest.mark.parametrize(
@@ -174,6 +180,8 @@ def test_regions(tmp_path):
         ("190,20,11,5", UsageError, "reaches out of the picture"),
         ("10,20,30", UsageError, "neither a box"),
         ("gone.png", UsageError, "neither a box"),
+        ("10,20 " * 60, UsageError, "neither a box"),
+        ("10,20,1e400,5", UsageError, "is not four numbers"),
         ("BLACK", InputError, "black all over"),
         ("SMALL", InputError, "is 20×20"),
     ],
@@ -184,6 +192,21 @@ def test_regions_that_cannot_be_used(tmp_path, text, error, said):
         text = text.replace(name, str(tmp_path / f"{name}.png"))
     with pytest.raises(error, match=said):
         parse_region(text, EXTENT)
+
+
+def test_a_region_of_a_file_is_called_by_its_numbers(tmp_path):
+    assert region_of([10, 20, 30, 40.5], "t.json", EXTENT).name == "10,20,30,40.5"
+    for entry in ([10, 20, 10**400, 5], ["10", 20, 3, 5], "n" * 300):
+        with pytest.raises(InputError, match=r"^t\.json: the region"):
+            region_of(entry, "t.json", EXTENT)
+
+
+def test_time_marks_lie_where_the_track_is_then():
+    rgb = np.full((160, 200, 3), 128, np.uint8)
+    track = parse_track("20,40@0 180,40@1", EXTENT)
+    drawing = draw(rgb, [parse_region("0,0,200,160", EXTENT)], [track], marks=3)
+    marked = np.flatnonzero((drawing[38] != 128).any(-1))  # beside the line, which is one pixel
+    assert np.abs(marked - 100).min() <= 2  # a mark half way, where its time is too
 
 
 def test_the_drawing_shows_regions_and_tracks():

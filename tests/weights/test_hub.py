@@ -335,6 +335,26 @@ def test_verify_and_drop(server, cache):
         stored.verify(MODEL)
 
 
+def test_verify_finds_what_never_came(server, cache):
+    """A pull that broke off after the small files: every file that is there is right."""
+    pull = hub.plan(MODEL)
+    server.fault = Fault(wrong=HALF)
+    with pytest.raises(ModelError):
+        hub.fetch(pull)
+    with pytest.raises(ModelError, match=r"lacks the weights of unet; vedit models pull owner/tiny fetches"):
+        stored.verify(MODEL)
+
+
+def test_drop_of_two_files_with_one_damaged_content(server, cache):
+    folder = hub.fetch(hub.plan(MODEL))
+    blob = (folder / HALF).resolve()
+    (folder / "vae" / "same.safetensors").symlink_to(blob)
+    blob.write_bytes(bytes(len(FILES[HALF])))
+    with pytest.raises(ModelError, match=r"2 of 7 files are damaged .* removed; vedit models pull"):
+        stored.verify(MODEL, drop=True)
+    assert not (folder / HALF).is_symlink() and not (folder / "vae" / "same.safetensors").is_symlink()
+
+
 def test_remove(server, cache):
     hub.fetch(hub.plan(MODEL))
     (cache / "models--owner--other").mkdir()

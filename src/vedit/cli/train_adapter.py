@@ -50,6 +50,8 @@ class Running:
 
 
 Steps = Annotated[int | None, _own("--steps", min=1, metavar="N", help="Steps of the optimiser.")]
+PeakRate = Annotated[float | None, _own("--learning-rate", min=0, metavar="X", help="Peak rate.")]
+Batch = Annotated[int | None, _own("--batch", min=1, metavar="N", help="Clips a step.")]
 Start = Annotated[
     str | None, typer.Option("--start", metavar="TIME", help="First frame of CLIP to use: 75, 2.5s, ...")
 ]  # fmt: skip
@@ -107,8 +109,8 @@ def instructvid2vid(
     ],
     model: Annotated[str, typer.Option("-m", "--model", metavar="BASE", help="What to start from.")] = "nano",
     steps: Steps = None,
-    learning_rate: Annotated[float | None, _own("--learning-rate", min=0, metavar="X", help="Peak rate.")] = None,
-    batch: Annotated[int | None, _own("--batch", min=1, metavar="N", help="Clips a step.")] = None,
+    learning_rate: PeakRate = None,
+    batch: Batch = None,
     frames: Annotated[int | None, _own("--frames", min=1, metavar="N", help="Frames of a clip.")] = None,
     size: Annotated[int | None, _own("--size", min=32, metavar="PIXELS", help="Side of the pictures.")] = None,
     dtype: Annotated[DType, typer.Option("--dtype", help="Of the weights that are written.")] = DType.auto,
@@ -179,8 +181,8 @@ class Control:
     ] = None
     model: Annotated[str, typer.Option("-m", "--model", metavar="BASE", help="An image-to-video model.")] = "nano"
     steps: Steps = None
-    learning_rate: Annotated[float | None, _own("--learning-rate", min=0, metavar="X", help="Peak rate.")] = None
-    batch: Annotated[int | None, _own("--batch", min=1, metavar="N", help="Clips a step.")] = None
+    learning_rate: PeakRate = None
+    batch: Batch = None
     frames: Annotated[
         int | None,
         typer.Option("--frames", min=2, help="Frames that a step sees. [the model's own]", show_default=False),

@@ -26,7 +26,7 @@ from vedit.diffusion.edm import EDM, Step
 from vedit.diffusion.inversion import Trajectory
 from vedit.diffusion.sampling import Progress
 from vedit.engines.base import Edited, Share, Spread, Window, Work
-from vedit.engines.image2video import Condition, Image2Video, Image2VideoSettings
+from vedit.engines.image2video import Condition, Image2Video, Image2VideoSettings, edited_before
 from vedit.engines.shared import Carry, Tally, fresh, timed
 
 if TYPE_CHECKING:
@@ -186,7 +186,8 @@ class AnyV2V:
         """
         base, tally = self.base, Tally()
         source = window.frames.to(base.device)
-        first = self._edited_first(window, prompt).to(source)
+        made_before = edited_before(window)
+        first = (prompt.frame if made_before is None else made_before[0]).to(source)
         with timed(tally.timings, "encode"):
             latents = base.codec.encode(source)
             reconstruction = base.codec.decode(latents)
@@ -254,14 +255,6 @@ class AnyV2V:
                 about = {"model": base.model, "method": self.name, "frames": str(len(source))}
                 self._cache.put(TRAJECTORIES, key, tensors, about)
             return Trajectory(fresh(trajectory.latents), trajectory.start)
-
-    def _edited_first(self, window: Window, prompt: Spread) -> torch.Tensor:
-        """The edit of the window's first frame, (3, h, w)."""
-        if isinstance(window.carry, Carry) and window.reference:
-            return window.carry.frames[window.first - window.carry.first]
-        if window.carry is not None or window.reference:
-            raise ValueError("a window that shares no frame with the one before has no edited first frame")
-        return prompt.frame
 
     def _key(self, source: torch.Tensor, condition: Condition) -> str:
         """Of all that a trajectory depends on, to the last bit."""

@@ -20,8 +20,8 @@ from vedit.diffusion import edm
 from vedit.diffusion.edm import EDM, Step
 from vedit.diffusion.noise import frame_noise
 from vedit.diffusion.sampling import Progress
-from vedit.engines.base import Work
-from vedit.engines.shared import Tally, check_channels
+from vedit.engines.base import Window, Work
+from vedit.engines.shared import Carry, Tally, check_channels
 from vedit.errors import ModelError
 
 if TYPE_CHECKING:
@@ -175,11 +175,13 @@ class Image2Video:
         start: int = 0,
         around: Callable[[str, Step], AbstractContextManager[Any]] | None = None,
         forward: Forward | None = None,
+        held: torch.Tensor | None = None,
         progress: Progress | None = None,
     ) -> torch.Tensor:
         """From x (T, C, h, w) at the level of the step ``start`` to clean latents, with guidance rising over frames.
 
-        ``around(branch, step)``: a context around each evaluation, by the name of its branch.
+        ``around(branch, step)``: a context around each evaluation, by the name of its branch. ``held`` (K, C, h, w):
+        clean latents of the first frames, which are led to at every step whatever the network makes of them.
         """
         scales = edm.rising(settings.min_guidance, settings.max_guidance, len(x))
 
@@ -190,6 +192,19 @@ class Image2Video:
                 with around(branch, step) if around is not None else nullcontext():
                     return self.predict(z, step.sigma, condition.branch(branch), tally, forward)
 
-            return edm.to_clean(edm.guided(evaluate, scales), x, step.sigma)
+            clean = edm.to_clean(edm.guided(evaluate, scales), x, step.sigma)
+            return clean if held is None else torch.cat([held.to(clean), clean[len(held) :]])
 
         return edm.euler(denoise, x.float(), self.levels, settings.steps, start=start, progress=progress)
+
+
+def edited_before(window: Window) -> torch.Tensor | None:
+    """(K, 3, h, w): a window's reference frames as the window before it made them; None at the start of a shot.
+
+    Raises ``ValueError`` for a window that shares no frame with the one before, or frames that one does not have.
+    """
+    if window.carry is None and not window.reference:
+        return None
+    if not isinstance(window.carry, Carry) or not window.reference:
+        raise ValueError("a window that shares no frame with the one before has no edited first frame")
+    return window.carry.frames[window.carry.part(window.first, window.reference)]

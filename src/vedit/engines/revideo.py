@@ -9,16 +9,15 @@ before made (section 4, "more frame editing"), and frames that were made before 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import torch
 from pydantic import BaseModel, Field
 
-from vedit.diffusion import edm
 from vedit.diffusion.edm import EDM
 from vedit.diffusion.noise import frame_noise
 from vedit.engines.base import Drag, Edited, Share, Window, Work
-from vedit.engines.image2video import Image2Video, Image2VideoSettings
+from vedit.engines.image2video import Forward, Image2Video, Image2VideoSettings, edited_before
 from vedit.engines.shared import Carry, Tally, timed
 from vedit.errors import UsageError
 from vedit.nets.revideo import HALF, Conditions, ReVideoUNet, kept_content, trajectory_map
@@ -100,13 +99,14 @@ class ReVideo:
             own = base.codec.encode(source)
             reconstruction = base.codec.decode(own)
             condition = base.condition(known[0], self.settings, seed=self._seed)
-            kept = base.codec.encode(known) if len(known) > 1 or self.settings.hold else own[:0]
+            held = base.codec.encode(known) if len(known) > 1 or self.settings.hold else None
             given = self.conditions(source, mask, prompt.at(window.first, len(source)))
         with timed(timings, "denoise"):
             noise = frame_noise(self._seed, range(window.first, window.first + len(source)), own.shape[1:])
             latents = base.sample(
-                base.levels.start(noise.to(own)), condition, self.settings, tally, forward=self.controlled(given, kept)
-            )
+                base.levels.start(noise.to(own)), condition, self.settings, tally, forward=self.controlled(given),
+                held=held,
+            )  # fmt: skip
         with timed(timings, "decode_latents"):
             edited = base.codec.decode(latents)
         reference = min(window.reference, len(known))
@@ -117,14 +117,10 @@ class ReVideo:
 
     def _known(self, window: Window, prompt: Drag, source: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """(K, 3, h, w): the window's first frames, as they were edited before; outside of the region the source's."""
-        before = window.carry
-        if isinstance(before, Carry) and window.reference:
-            first = window.first - before.first
-            made = before.frames[first : first + window.reference].to(source)
-        elif prompt.frame is not None and window.first == prompt.first:
-            made = prompt.frame.to(source)[None]
-        else:
-            made = source[:1]
+        made = edited_before(window)
+        if made is None:
+            made = source[:1] if prompt.frame is None else prompt.frame[None]
+        made = made.to(source)
         return made * mask + source[: len(made)] * (1 - mask)
 
     def conditions(self, source: torch.Tensor, mask: torch.Tensor, places: torch.Tensor) -> Conditions:
@@ -135,25 +131,13 @@ class ReVideo:
         dtype = self.dtype
         return Conditions(motion[None].to(dtype), mask[None].to(dtype), content[None].to(dtype))
 
-    def controlled(self, given: Conditions, kept: torch.Tensor) -> Any:
-        """The network's forward under ``given``, with frames that come out as ``kept`` (K, C, h, w) says: for them the
-        output is what leads to exactly these latents, at whatever level."""
+    def controlled(self, given: Conditions) -> Forward:
+        """The network's forward under ``given``."""
 
         def forward(
-            sample: torch.Tensor,
-            level: torch.Tensor,
-            states: torch.Tensor,
-            ids: torch.Tensor,
-            return_dict: bool = False,
+            sample: torch.Tensor, level: torch.Tensor, image: torch.Tensor, ids: torch.Tensor, return_dict: bool = False
         ) -> tuple[torch.Tensor]:
-            output = self.network(sample, level, states, ids, given, self._gate)
-            if len(kept):
-                alpha, beta = edm.alpha_beta(torch.exp(4 * level.double()))
-                count, channels = len(kept), kept.shape[1]
-                seen = sample[:, :count, :channels].double()
-                output = output.float()  # half precision would not lead there
-                output[:, :count] = ((alpha * seen - kept.double()) / beta).to(output.dtype)
-            return (output,)
+            return (self.network(sample, level, image, ids, given, self._gate),)
 
         return forward
 

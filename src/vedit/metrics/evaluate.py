@@ -440,7 +440,7 @@ def count_frames(info: Any) -> int:
     """How many frames a clip has: as its headers say, else by its packets."""
     if info.frames_declared:
         return info.frames
-    from vedit.video.info import open_input
+    from vedit.video.opening import open_input
 
     container = open_input(info.path)
     try:

@@ -14,8 +14,10 @@ import numpy as np
 
 from vedit.errors import InputError
 from vedit.metrics.pictures import Picture
-from vedit.video.info import ClipInfo, open_input, probe
+from vedit.video.clip import ClipInfo
+from vedit.video.info import probe
 from vedit.video.mask import read_picture
+from vedit.video.opening import open_input
 from vedit.video.reader import Reader, SourceFrame
 from vedit.video.source import is_sequence
 

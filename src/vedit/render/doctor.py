@@ -179,11 +179,13 @@ def _codecs() -> Iterator[Check]:
 
 
 def _hardware() -> Iterator[Check]:
-    """What could decode and encode in hardware. vedit does both on the CPU, beside the networks."""
+    """What could decode and encode in hardware. vedit decodes on a CUDA device where it is asked to, or where the
+    networks run on one; hardware encoders are codecs like others."""
     from av.codec.hwaccel import hwdevices_available
 
     decoders = sorted(hwdevices_available())
-    yield Check("hardware decoding", "ok", f"{', '.join(decoders) or 'none'} in this FFmpeg; vedit decodes on the CPU")
+    uses = "--hwaccel takes cuda" if "cuda" in decoders else "vedit decodes on the CPU"
+    yield Check("hardware decoding", "ok", f"{', '.join(decoders) or 'none'} in this FFmpeg; {uses}")
     works = [name for name in _HARDWARE if _encodes(name)]
     yield Check("hardware encoding", "ok", ", ".join(works) + " (--codec)" if works else "none works here; not needed")
 

@@ -14,7 +14,7 @@ from vedit.video.windows import plan_windows
 
 if TYPE_CHECKING:
     from vedit.engines.base import Share, Work
-    from vedit.video.info import ClipInfo
+    from vedit.video.clip import ClipInfo
     from vedit.weights import Bundle
 
 # Seconds of one thread, and MB, for one of each; see Amounts. By benchmarks/estimate.py, on a processor with bf16.

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from vedit.engines.base import Spread
     from vedit.jobs import EditJob
     from vedit.render.plan import Plan
-    from vedit.video.info import ClipInfo
+    from vedit.video.clip import ClipInfo
     from vedit.video.timecode import TimeRange
 
 INSTRUCT = "instructvid2vid"  # the method that makes the frame of an instruction
@@ -41,16 +41,17 @@ class FirstFrame:
 
         if self.picture is None:
             raise ValueError("the first frame was not made yet")
-        small = _resized(self.picture, width, height)
+        small = resized(self.picture, width, height)
         return Spread(torch.from_numpy(small).permute(2, 0, 1).float() / 127.5 - 1, self.text)
 
 
-def resolve(job: EditJob, info: ClipInfo, first: int, frames: int) -> FirstFrame:
+def resolve(job: EditJob, info: ClipInfo) -> FirstFrame:
     """Read and check the edited frame and the regions of a job. Raises ``UsageError`` and ``InputError``."""
-    from vedit.render.motion import extent_of
     from vedit.video.regions import parse_region, union
+    from vedit.video.tracks import Extent
 
-    regions = [parse_region(text, extent_of(info, first, frames)) for text in job.region]
+    extent = Extent(info.display_width, info.display_height, info.frames)
+    regions = [parse_region(text, extent) for text in job.region]
     picture = None if job.first_frame is None else read_frame(job, info)
     grey = union(regions) if regions else None
     return FirstFrame(picture, tuple(region.name for region in regions), grey, job.prompt)
@@ -98,17 +99,17 @@ def fitted(picture: np.ndarray, width: int, height: int, how: str, source: np.nd
     import numpy as np
 
     if how == "stretch":
-        return _resized(picture, width, height)
+        return resized(picture, width, height)
     factors = width / picture.shape[1], height / picture.shape[0]
     factor = max(factors) if how == "crop" else min(factors)
     size = max(1, round(picture.shape[1] * factor)), max(1, round(picture.shape[0] * factor))
     if how == "crop":
-        scaled = _resized(picture, max(size[0], width), max(size[1], height))
+        scaled = resized(picture, max(size[0], width), max(size[1], height))
         x, y = (scaled.shape[1] - width) // 2, (scaled.shape[0] - height) // 2
         return np.ascontiguousarray(scaled[y : y + height, x : x + width])
     if source is None:
         raise ValueError("a padded picture lies in a source")
-    scaled = _resized(picture, min(size[0], width), min(size[1], height))
+    scaled = resized(picture, min(size[0], width), min(size[1], height))
     x, y = (width - scaled.shape[1]) // 2, (height - scaled.shape[0]) // 2
     made = source.copy()
     made[y : y + scaled.shape[0], x : x + scaled.shape[1]] = scaled
@@ -156,8 +157,8 @@ def instructed(plan: Plan, instruction: str) -> tuple[np.ndarray, list[str]]:
 
     from vedit import engines, weights
     from vedit.engines.base import Window
+    from vedit.video.clip import working_size
     from vedit.video.compose import compose
-    from vedit.video.info import working_size
 
     job = plan.job
     bundle = weights.open_bundle(job.instruct_model, engines.ROLES["instruct"], verify=True)
@@ -166,7 +167,7 @@ def instructed(plan: Plan, instruction: str) -> tuple[np.ndarray, list[str]]:
     strange = engine.knows(instruction)
     native = source_frame(job, plan.info)
     width, height = working_size(plan.info, job.size, int(bundle.preset.get("multiple", 8)))
-    pixels = torch.from_numpy(_resized(native, width, height)).permute(2, 0, 1)[None].float() / 127.5 - 1
+    pixels = torch.from_numpy(resized(native, width, height)).permute(2, 0, 1)[None].float() / 127.5 - 1
     with torch.inference_mode():
         done = engine.edit(Window(pixels, 0), instruction)
     before, after = (
@@ -177,7 +178,8 @@ def instructed(plan: Plan, instruction: str) -> tuple[np.ndarray, list[str]]:
     return edited, [strange] if strange else []
 
 
-def _resized(picture: np.ndarray, width: int, height: int) -> Any:
+def resized(picture: np.ndarray, width: int, height: int) -> Any:
+    """(height, width, 3) of any picture, without aliasing; sharp where it grows."""
     import cv2
 
     if picture.shape[:2] == (height, width):

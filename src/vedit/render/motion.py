@@ -7,15 +7,16 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from vedit.errors import InputError, UsageError
-from vedit.render.first_frame import read_frame, source_frames
+from vedit.render.first_frame import read_frame, resized, source_frame, source_frames
 
 if TYPE_CHECKING:
     import numpy as np
 
     from vedit.engines.base import Drag
     from vedit.jobs import EditJob
-    from vedit.video.info import ClipInfo
+    from vedit.video.clip import ClipInfo
     from vedit.video.regions import Region
+    from vedit.video.timecode import TimeRange
     from vedit.video.tracks import Extent, Track
 
 MARGIN = 1.25  # of the crop around a region, times the region's sides
@@ -28,7 +29,7 @@ Box = tuple[int, int, int, int]
 class Motion:
     """All in displayed pixels of the source. ``grey``: (H, W) uint8, white where the clip is edited. ``places``:
     (F, N, 2), where the tracks are at every edited frame from ``extent.first`` on. ``frame``: (H, W, 3) uint8, the
-    edited first frame. ``crop``: what the model sees; None: the whole picture."""
+    edited first frame. ``crop``: what the model sees; None: the whole picture. ``warnings``: what may surprise."""
 
     regions: tuple[Region, ...]
     tracks: tuple[Track, ...]
@@ -37,6 +38,7 @@ class Motion:
     places: np.ndarray
     frame: np.ndarray | None = None
     crop: Box | None = None
+    warnings: tuple[str, ...] = ()
 
     def report(self) -> dict[str, Any]:
         """What plan, result and sidecar say of it, as JSON values."""
@@ -47,7 +49,10 @@ class Motion:
         }
 
     def request(self, width: int, height: int) -> Drag:
-        """What the engine is asked for, at a working size of ``width``×``height`` pixels."""
+        """What the engine is asked for, at a working size of ``width``×``height`` pixels.
+
+        Raises ``UsageError`` for regions that cannot be seen at that size.
+        """
         import cv2
         import numpy as np
         import torch
@@ -59,32 +64,56 @@ class Motion:
         part = np.s_[y : y + down, x : x + across]
         inside = (self.grey[part] > BLACK).astype(np.float32)
         mask = cv2.resize(inside, (width, height), interpolation=cv2.INTER_AREA) > 0.5
+        if not mask.any():
+            raise UsageError(
+                f"--region {self.regions[0].name}: is less than a pixel where the model sees {width}×{height}; make it "
+                "larger, or raise --size"
+            )
         scale = np.array([width / across, height / down])
         # A pixel's place is its centre: 0 lies half a pixel inside the picture.
         places = (self.places - [x, y] + 0.5) * scale - 0.5
         frame = None
         if self.frame is not None:
-            small = cv2.resize(np.ascontiguousarray(self.frame[part]), (width, height), interpolation=cv2.INTER_AREA)
+            small = resized(np.ascontiguousarray(self.frame[part]), width, height)
             frame = torch.from_numpy(small).permute(2, 0, 1).float() / 127.5 - 1
         return Drag(torch.from_numpy(mask.astype(np.float32)), torch.from_numpy(places), self.extent.first, frame)
 
 
-def extent_of(info: ClipInfo, first: int, frames: int) -> Extent:
-    """Of a clip of which ``frames`` frames are edited from ``first`` on."""
-    from vedit.video.tracks import Extent
+def edited_times(job: EditJob, info: ClipInfo, wanted: TimeRange) -> tuple[int, list[Fraction]]:
+    """The index of the first edited frame, and when each edited frame is shown, in seconds from the first of the clip.
 
-    return Extent(info.display_width, info.display_height, frames, first)
+    A clip that does not say this beforehand is decoded for it. Raises ``UsageError`` where there is no such frame.
+    """
+    from vedit.render.checks import first_and_count
+    from vedit.video.reader import Reader
+
+    counted = all(point is None or point.frame is not None for point in (wanted.start, wanted.end))
+    if counted and info.frames_declared and not info.variable:
+        first, count = first_and_count(wanted, info)
+        return first, [Fraction(index) / info.rate for index in range(first, first + count)]
+    first, times = 0, []
+    with Reader(job.input, info, threads=job.threads) as reader:
+        for source in reader:
+            if wanted.finished(source.index, source.time):
+                break
+            if wanted.contains(source.index, source.time):
+                first = first if times else source.index
+                times.append(source.time)
+    if not times:
+        raise UsageError(f"--start {job.start}: no frame of {job.input} lies in the range")
+    return first, times
 
 
-def resolve(job: EditJob, info: ClipInfo, first: int, frames: int) -> Motion:
+def resolve(job: EditJob, info: ClipInfo, wanted: TimeRange) -> Motion:
     """Read and check the regions, the tracks and the first frame of a job; follow the points that it says to follow.
 
-    ``first`` and ``frames``: of the edited range. Raises ``UsageError`` and ``InputError``.
+    ``wanted``: the edited range. Raises ``UsageError`` and ``InputError``.
     """
     from vedit.video.regions import owner, parse_region, region_of, union
-    from vedit.video.tracks import parse_track, read_motion, sampled
+    from vedit.video.tracks import Extent, parse_track, read_motion, sampled
 
-    extent = extent_of(info, first, frames)
+    first, times = edited_times(job, info, wanted)
+    extent = Extent(info.display_width, info.display_height, len(times), first)
     regions = [parse_region(text, extent) for text in job.region]
     tracks = [parse_track(text, extent) for text in job.track]
     if job.tracks is not None:
@@ -102,15 +131,18 @@ def resolve(job: EditJob, info: ClipInfo, first: int, frames: int) -> Motion:
     for track in read:
         owner(track, regions, InputError)
     tracks += read
+    warnings: tuple[str, ...] = ()
     if not tracks and (job.first_frame is not None or job.instruction is not None):
         tracks = _source_motion(job, info, extent, regions)
+        if not tracks and extent.frames > 1:
+            warnings = (f"no point of the region can be followed through {job.input}, so the region is asked to stand "
+                        "still; say how it moves with --track",)  # fmt: skip
     elif not tracks:
         raise UsageError("--track is missing; say how the region moves (--track, --tracks, --follow) or give another "
                          "content with --first-frame")  # fmt: skip
-    rate = info.rate
-    places = sampled(tracks, extent, lambda index: float(Fraction(index) / rate))
+    places = sampled(tracks, extent, lambda index: float(times[index - first]))
     frame = None if job.first_frame is None else read_frame(job, info)
-    return Motion(tuple(regions), tuple(tracks), extent, union(regions), places, frame)
+    return Motion(tuple(regions), tuple(tracks), extent, union(regions), places, frame, warnings=warnings)
 
 
 def cropped(motion: Motion, info: ClipInfo, size: int, least: int | None) -> Motion:
@@ -132,24 +164,17 @@ def cropped(motion: Motion, info: ClipInfo, size: int, least: int | None) -> Mot
 
 def show(job: EditJob, path: str) -> str:
     """Draw regions, tracks and times over the first edited frame into ``path`` (PNG), which is returned. No model."""
-    from vedit.render.plan import first_and_count, writable
+    from vedit.render.checks import opened, writable
     from vedit.render.sidecar import write_bytes
-    from vedit.video.info import probe
     from vedit.video.regions import draw
     from vedit.video.sheet import encode_png
-    from vedit.video.timecode import parse_range
 
     if not path.lower().endswith(".png"):
         raise UsageError(f"--show-tracks {path}: the drawing is a PNG; give a name that ends in .png")
     writable("--show-tracks", path, job)
-    info = probe(job.input, job.stream)
-    wanted = parse_range(job.start, job.end)
-    first, frames = first_and_count(wanted, info)
-    motion = resolve(job, info, first, frames)
-    frame = next(source_frames(job, info, wanted), None)
-    if frame is None:
-        raise UsageError(f"--start {job.start}: no frame of {job.input} lies in the range")
-    write_bytes(path, encode_png(draw(frame, motion.regions, motion.tracks)))
+    info, wanted = opened(job)
+    motion = resolve(job, info, wanted)
+    write_bytes(path, encode_png(draw(source_frame(job, info), motion.regions, motion.tracks)))
     return path
 
 

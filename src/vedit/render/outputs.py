@@ -14,7 +14,7 @@ from vedit.signals import deferred, leaves
 if TYPE_CHECKING:
     import numpy as np
 
-    from vedit.video.info import ClipInfo
+    from vedit.video.clip import ClipInfo
     from vedit.video.reader import SourceFrame
     from vedit.video.sheet import SheetSampler
     from vedit.video.writer import Writer

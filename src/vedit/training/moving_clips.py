@@ -11,7 +11,6 @@ folder/index.json      {"clips": S}; written last
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -24,6 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vedit.training.nano import Rows
 from vedit.world.moving import MovingClip, draw_several, motion_bucket
 
 Encode = Callable[[Tensor], Tensor]  # (N, 3, H, W) in [-1, 1] to (N, C, h, w) or (N, P)
@@ -98,22 +98,14 @@ def encode_clips(
     """
     count = scenes * each
     if not (folder / "index.json").exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        maps: dict[str, np.ndarray] = {}
-        at = 0
+        rows, at = Rows(folder, count), 0
         for clip in _drawn(seed, scenes, each, side, frames, workers):
             rng = np.random.default_rng([seed, 7, at])
-            for name, value in _encoded(clip, rng, encode, embed).items():
-                if name not in maps:
-                    shape = (count, *value.shape)
-                    maps[name] = np.lib.format.open_memmap(folder / f"{name}.npy", "w+", value.dtype, shape)
-                maps[name][at] = value
+            rows.put(at, **{name: value[None] for name, value in _encoded(clip, rng, encode, embed).items()})
             at += 1
             if at % 400 == 0:
                 print(f"encoded {at} of {count} clips", flush=True)
-        for stored in maps.values():
-            stored.flush()  # type: ignore[attr-defined]
-        (folder / "index.json").write_text(json.dumps({"clips": at}))
+        rows.finish({"clips": at})
     return MovingClips({name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in _PARTS})
 
 

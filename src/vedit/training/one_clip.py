@@ -309,7 +309,8 @@ def read_clip(path: Path, size: int, multiple: int, start: str | None = None, en
     """
     import cv2
 
-    from vedit.video.info import probe, working_size
+    from vedit.video.clip import working_size
+    from vedit.video.info import probe
     from vedit.video.reader import Reader
     from vedit.video.timecode import parse_range
 

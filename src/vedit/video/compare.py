@@ -7,8 +7,8 @@ from fractions import Fraction
 
 import numpy as np
 
+from vedit.video.clip import ClipInfo, Orientation
 from vedit.video.color import opaque
-from vedit.video.info import ClipInfo, Orientation
 
 
 def side_by_side(source: np.ndarray, edited: np.ndarray) -> np.ndarray:

@@ -16,8 +16,8 @@ import av.codec
 import cv2
 
 from vedit.errors import UsageError
+from vedit.video.clip import ClipInfo, Mastering
 from vedit.video.color import bit_depth, has_alpha, is_rgb, opaque
-from vedit.video.info import ClipInfo, Mastering
 
 THREADS = 4  # pinned, not the machine's count: x264's bytes depend on it
 

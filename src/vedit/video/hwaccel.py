@@ -15,7 +15,7 @@ from av.codec.hwaccel import HWAccel, hwdevices_available
 from vedit.errors import InputError, ResourceError
 
 if TYPE_CHECKING:
-    from vedit.video.info import ClipInfo
+    from vedit.video.clip import ClipInfo
 
 # What a GPU gives for each pixel format of the CPU's decoders: the same samples, otherwise arranged.
 _ARRANGED = {"yuv420p": "nv12", "yuvj420p": "nv12", "yuv420p10le": "p010le"}

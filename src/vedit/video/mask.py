@@ -21,7 +21,8 @@ import cv2
 import numpy as np
 
 from vedit.errors import InputError, UsageError
-from vedit.video.info import ClipInfo, Orientation, probe
+from vedit.video.clip import ClipInfo, Orientation
+from vedit.video.info import probe
 from vedit.video.reader import Reader, SourceFrame
 
 DEFAULT_FEATHER = "1%"

@@ -15,10 +15,11 @@ import av.stream
 import numpy as np
 
 from vedit.errors import InputError
+from vedit.video.clip import ClipInfo
 from vedit.video.color import Converter
 from vedit.video.deinterlace import Deinterlacer
 from vedit.video.hwaccel import Accelerator
-from vedit.video.info import ClipInfo, decoder_of
+from vedit.video.opening import decoder_of
 
 
 @dataclass(frozen=True, eq=False)

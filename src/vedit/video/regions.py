@@ -14,6 +14,7 @@ from vedit.errors import InputError, UsageError, VeditError
 from vedit.video.mask import BLACK, read_picture
 from vedit.video.tracks import Extent, Track
 
+_FAR = 1e9  # pixels that no picture has
 _COLOURS = ((255, 80, 60), (70, 200, 90), (80, 140, 255), (250, 200, 50), (220, 90, 240), (60, 220, 220))
 
 
@@ -36,12 +37,15 @@ def parse_region(text: str, extent: Extent, option: str = "--region") -> Region:
     Raises ``UsageError`` for a box and ``InputError`` for a picture that cannot be used.
     """
     parts = text.split(",")
-    if len(parts) == 4 and not Path(text).exists():
+    here = _is_here(Path(text))
+    if len(parts) == 4 and not here:
         try:
-            return _box([float(part) for part in parts], f"{option} {text}", extent, UsageError)
+            numbers = [float(part) for part in parts]
         except ValueError:
-            pass
-    if not Path(text).exists():
+            numbers = None
+        if numbers is not None:
+            return _box(text, numbers, f"{option} {text}", extent, UsageError)
+    if not here:
         raise UsageError(f"{option} {text}: is neither a box, x,y,width,height, nor a picture that is here")
     return _picture(text, option, extent)
 
@@ -50,7 +54,7 @@ def region_of(entry: Any, file: str, extent: Extent) -> Region:
     """A region of a tracks file: ``[x, y, width, height]``, or a picture's name beside it. Raises ``InputError``."""
     if isinstance(entry, str):
         path = Path(file).parent / entry
-        if not path.exists():
+        if not _is_here(path):
             raise InputError(f"{file}: the region {entry}: no such picture ({path})")
         return _picture(str(path), f"{file}: the region", extent)
     numbers = isinstance(entry, list) and all(
@@ -58,11 +62,20 @@ def region_of(entry: Any, file: str, extent: Extent) -> Region:
     )
     if not numbers or len(entry) != 4:
         raise InputError(f"{file}: the region {entry!r} is neither [x, y, width, height] nor the name of a picture")
-    return _box([float(value) for value in entry], f"{file}: the region {entry}", extent, InputError)
+    name = ",".join(f"{value:g}" if isinstance(value, float) else str(value) for value in entry)
+    return _box(name, entry, f"{file}: the region {name}", extent, InputError)
 
 
-def _box(numbers: list[float], where: str, extent: Extent, error: type[VeditError]) -> Region:
-    if not np.isfinite(numbers).all():
+def _is_here(path: Path) -> bool:
+    """Whether there is such a file; no for what no file can be called."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # longer than a name may be, or with a null
+        return False
+
+
+def _box(name: str, numbers: Sequence[float], where: str, extent: Extent, error: type[VeditError]) -> Region:
+    if not all(abs(value) < _FAR for value in numbers):  # False for NaN too
         raise error(f"{where}: is not four numbers; give x,y,width,height in pixels")
     x, y, width, height = (round(value) for value in numbers)
     if width < 1 or height < 1:
@@ -71,7 +84,7 @@ def _box(numbers: list[float], where: str, extent: Extent, error: type[VeditErro
         raise error(f"{where}: reaches out of the picture of {extent.width}×{extent.height} pixels")
     grey = np.zeros((extent.height, extent.width), np.uint8)
     grey[y : y + height, x : x + width] = 255
-    return Region(where.rpartition(" ")[2], grey)
+    return Region(name, grey)
 
 
 def _picture(path: str, option: str, extent: Extent) -> Region:
@@ -99,13 +112,24 @@ def owner(track: Track, regions: Sequence[Region], error: type[VeditError] = Usa
     if found is None:
         x, y = track.points[0]
         raise error(f"{track.name}: its first point {x:g},{y:g} is in no region ({names}); begin it inside")
-    for x, y in track.points:
-        if not any(region.holds(np.array([x, y])) for region in regions):
-            raise error(
-                f"{track.name}: leads to {x:g},{y:g}, which is in no region ({names}), and nothing moves outside; "
-                "make the region larger"
-            )
+    outside = next((point for point in track.points if not any(region.holds(point) for region in regions)), None)
+    if outside is None:  # what lies between two points inside is on the way too; a pixel more or less is no matter
+        near = cv2.dilate(union(regions), np.ones((3, 3), np.uint8)) > BLACK
+        way = np.round(_densely(track.points)).astype(int)
+        outside = next((place for place in way if not near[place[1], place[0]]), None)
+    if outside is not None:
+        raise error(
+            f"{track.name}: leads to {outside[0]:g},{outside[1]:g}, which is in no region ({names}), and nothing moves "
+            "outside; make the region larger"
+        )
     return found
+
+
+def _densely(points: np.ndarray) -> np.ndarray:
+    """(K, 2): a track's points and those between them, at most a pixel apart."""
+    steps = np.abs(np.diff(points, axis=0)).max(1, initial=0.0)
+    parts = [np.linspace(a, b, int(np.ceil(step)) + 1) for a, b, step in zip(points, points[1:], steps, strict=False)]
+    return np.concatenate([points[:1], *parts])
 
 
 def bounds(grey: np.ndarray) -> tuple[int, int, int, int]:
@@ -130,9 +154,7 @@ def draw(rgb: np.ndarray, regions: Sequence[Region], tracks: Sequence[Track], ma
         cv2.polylines(picture, [line], False, (0, 0, 0), 3 * unit, cv2.LINE_AA, 4)
         cv2.polylines(picture, [line], False, colour, unit, cv2.LINE_AA, 4)
         for knot in np.linspace(track.knots[0], track.knots[-1], marks):
-            x, y = np.round(track.held(int(knot), float(knot)) if track.frames else track.held(0, float(knot))).astype(
-                int
-            )
+            x, y = np.round(track.placed(float(knot))).astype(int)
             cv2.circle(picture, (int(x), int(y)), 2 * unit, (0, 0, 0), -1, cv2.LINE_AA)
             cv2.circle(picture, (int(x), int(y)), 2 * unit - 1, colour, -1, cv2.LINE_AA)
             text = f"{knot:.0f}" if track.frames else f"{knot:.2f}s"

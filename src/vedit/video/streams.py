@@ -14,7 +14,8 @@ import av
 import av.error
 import av.stream
 
-from vedit.video.info import DISPOSITIONS, ClipInfo
+from vedit.video.clip import ClipInfo
+from vedit.video.info import DISPOSITIONS
 
 
 def keep_tag(key: str) -> bool:

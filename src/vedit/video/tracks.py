@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import csv
 import json
-import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ import numpy as np
 from vedit.errors import InputError, UsageError
 from vedit.video.timecode import parse_time
 
+MOST_TIME = 1e9  # frames or seconds
 _POINT = re.compile(r"([^,@]+),([^,@]+)(?:@(.+))?")
 
 
@@ -48,7 +48,10 @@ class Track:
 
     def held(self, index: int, time: Fraction | float) -> np.ndarray:
         """The same, but before the track its first point and after it its last one."""
-        now = float(index) if self.frames else float(time)
+        return self.placed(float(index) if self.frames else float(time))
+
+    def placed(self, now: float) -> np.ndarray:
+        """The same, at a frame or second, whichever the track counts."""
         return np.array([np.interp(now, self.knots, self.points[:, axis]) for axis in (0, 1)])
 
     @property
@@ -158,12 +161,15 @@ def _from_json(name: str, text: str) -> tuple[list[_Raw], list[Any]]:
 
 
 def _from_csv(name: str, text: str) -> list[_Raw]:
-    rows = csv.reader(text.splitlines())
-    header = [cell.strip() for cell in next(rows, [])]
+    try:
+        rows = list(csv.reader(text.splitlines()))
+    except csv.Error as error:
+        raise InputError(f"{name}: not CSV ({error}); tracks are lines of track,time,x,y") from None
+    header = [cell.strip() for cell in (rows or [[]])[0]]
     if header != ["track", "time", "x", "y"]:
         raise InputError(f"{name}:1: the header is {','.join(header)!r}; it should be track,time,x,y")
     found: dict[str, tuple[list[Any], list[Any]]] = {}
-    for number, row in enumerate(rows, 2):
+    for number, row in enumerate(rows[1:], 2):
         if not row:
             continue
         if len(row) != 4:
@@ -197,7 +203,7 @@ def _point(word: str, where: str) -> tuple[float, float, str | None]:
 def _track(where: str, points: list[Any], times: list[Any] | None, extent: Extent) -> Track:
     try:
         places = np.array(points, np.float64).reshape(len(points), 2)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         raise InputError(f"{where}: its points are not all [x, y] of two numbers") from None
     if len(places) < 2:
         count = f"{len(places)} point{'s' * (len(places) != 1)}"
@@ -230,16 +236,17 @@ def _outside(where: str, x: float, y: float, extent: Extent) -> str:
 def _time(where: str, time: Any) -> tuple[bool, float]:
     """Whether it is a frame, and its number or seconds."""
     if isinstance(time, (int, float)) and not isinstance(time, bool):
-        if not math.isfinite(time) or time < 0:
+        if not 0 <= time < MOST_TIME:  # False for NaN too
             raise InputError(f"{where}: {time} is not a time; give seconds from the first frame on")
         return False, float(time)
     try:
         point = parse_time(str(time), where)
     except UsageError as error:
         raise InputError(str(error)) from None
-    if point.frame is not None:
-        return True, float(point.frame)
-    return False, float(point.seconds or 0)
+    value = point.frame if point.frame is not None else point.seconds or 0
+    if value >= MOST_TIME:
+        raise InputError(f"{where}: {str(time)[:20]!r} is not a time of a clip")
+    return point.frame is not None, float(value)
 
 
 def sampled(tracks: list[Track], extent: Extent, seconds: Callable[[int], float]) -> np.ndarray:

@@ -19,12 +19,13 @@ import av.error
 import numpy as np
 
 from vedit.errors import VeditError
+from vedit.video.clip import ClipInfo, Orientation
 from vedit.video.color import LIMITED, Converter, alpha_of, has_alpha, is_rgb, transparent
 from vedit.video.encoding import EncoderOptions, plan_output
-from vedit.video.info import ClipInfo, Orientation, side_data
 from vedit.video.mask import composite
 from vedit.video.outfile import OutFile, StdOut, write_failure
 from vedit.video.reader import SourceFrame
+from vedit.video.sidedata import side_data
 from vedit.video.streams import Copier, describe
 
 _OWN_KEYS = {"major_brand", "minor_version", "compatible_brands", "encoder"}  # written by the muxer itself

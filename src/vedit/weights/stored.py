@@ -13,7 +13,7 @@ from vedit.errors import ModelError, UsageError
 from vedit.weights import checkpoints
 from vedit.weights.bundle import MANIFEST, from_hub, name_of, read_manifest, sha256
 from vedit.weights.hub import digest_of
-from vedit.weights.search import HUB_ID, hub_cache, locate
+from vedit.weights.search import HUB_ID, SINGLE, hub_cache, locate
 
 Progress = Callable[[int, int], None]  # bytes read, bytes in all
 
@@ -53,14 +53,18 @@ def verify(model: str, progress: Progress | None = None, *, drop: bool = False) 
             again = f"vedit models verify --drop-damaged {name}, then vedit models pull {name}"
         if drop and from_hub(path):
             for file in bad:
-                file.resolve().unlink()
+                file.resolve().unlink(missing_ok=True)  # another file may have had the same content, and gone before
                 file.unlink()
             again = f"removed; vedit models pull {name} fetches them again"
         raise ModelError(f"{path}: {len(bad)} of {len(wanted)} files are damaged ({named}); {again}")
     row = checkpoints.find(name) if from_hub(path) else None
     lacking = [part for part in (row.parts if row else ()) if not any((path / part).glob("*"))]
+    if from_hub(path):  # what describes a network comes before its weights
+        described = sorted(file.parent for file in (*path.glob(SINGLE), *path.glob(f"*/{SINGLE}")))
+        lacking += [f"the weights of {folder.name if folder != path else name}" for folder in described
+                    if not any(folder.glob("*.safetensors"))]  # fmt: skip
     if lacking:
-        raise ModelError(f"{path}: {', '.join(lacking)} is missing; vedit models pull {name} fetches what is missing")
+        raise ModelError(f"{path}: lacks {', '.join(lacking)}; vedit models pull {name} fetches what is missing")
     return Verified(path, len(wanted), total)
 
 

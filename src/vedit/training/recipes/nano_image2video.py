@@ -15,7 +15,6 @@ levels). Clips run forwards or backwards.
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -28,8 +27,10 @@ from torch import Tensor, nn
 
 from vedit.diffusion import edm
 from vedit.diffusion.edm import EDM
-from vedit.training.common import Average, Means, Run, averaged, prefetch, step_rng, torch_rng, warm_cosine
+from vedit.training import common
+from vedit.training.common import Average, Descent, Run, averaged, step_rng, torch_rng
 from vedit.training.moving_clips import Batch, MovingClips, encode_clips
+from vedit.training.nano import coder, options, picture_embedder, write_scheduler
 
 CROP, SIZE, FRAMES = 128, 256, 8  # pixels of a crop and of a whole scene; frames
 SCHEDULER: dict[str, Any] = {
@@ -75,7 +76,7 @@ PRESET: dict[str, Any] = {
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(common.Settings):
     """Of a training. ``whole_share`` of the steps see whole scenes (``whole_batch`` of them), the others crops.
 
     ln σ is normal with ``level_mean`` and ``level_deviation``. ``drop_picture``: share of clips without the first
@@ -84,18 +85,14 @@ class Settings:
 
     steps: int = 10000
     batch: int = 6
+    rate: float = 1e-3
     whole_batch: int = 1
     whole_share: float = 0.2
-    rate: float = 1e-3
-    weight_decay: float = 0.01
     level_mean: float = 1.0
     level_deviation: float = 1.6
     drop_picture: float = 0.1
     drop_embedding: float = 0.05
     noisy_share: float = 0.5
-    average: float = 0.999
-    seed: int = 1
-    save_every: int = 500
 
 
 def loss_of(
@@ -148,11 +145,7 @@ def fit(
     counts = [len(crops), 0 if whole is None else len(whole)]
     run = Run(out, {"recipe": "nano_image2video", **asdict(settings), "clips": counts}, resume)
     network.to(device).train()
-    optimiser = torch.optim.AdamW(
-        network.parameters(), lr=settings.rate, betas=(0.9, 0.99), weight_decay=settings.weight_decay, fused=True
-    )
-    average = Average(network, settings.average)
-    run.restore(network, optimiser, average)
+    descent = Descent(run, network, [(1.0, network.parameters())], settings, check)
 
     def make(step: int) -> Batch:
         rng = step_rng(settings.seed, step, 41)
@@ -161,26 +154,11 @@ def fit(
         assert clips is not None
         return clips.batch(rng, size, noisy=settings.noisy_share)
 
-    means = Means()
-    for step, batch in prefetch(make, range(run.first_step, settings.steps)):
-        for group in optimiser.param_groups:
-            group["lr"] = settings.rate * warm_cosine(step, settings.steps)
+    for step, batch in descent.over(make):
         with torch.autocast(torch.device(device).type, torch.bfloat16):
             loss = loss_of(network, moved(batch, device), settings, torch_rng(settings.seed, step, 42), weight)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        norm = nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimiser.step()
-        average.update(network, step)
-        means.add(loss=loss, norm=norm)
-        done = step + 1
-        if done % 50 == 0 or done == settings.steps:
-            run.log(done, **means.take())
-        if done % settings.save_every == 0 or done == settings.steps:
-            run.save(done, network, optimiser, average)
-            if check is not None:
-                run.log(done, **check(averaged(network, average), done))
-    return average
+        descent.take(step, loss)
+    return descent.average
 
 
 # --- what it can do so far --------------------------------------------------------------------------------------------
@@ -265,48 +243,23 @@ def export(network: nn.Module, folder: Path) -> None:
     """Write ``unet`` (bf16), ``scheduler`` and ``preset.json`` into ``folder``, as a bundle's role has them."""
     final: Any = nn.Module.to(network, "cpu", torch.bfloat16)  # diffusers' own prints advice
     final.save_pretrained(folder / "unet")
-    (folder / "scheduler").mkdir(parents=True, exist_ok=True)
-    (folder / "scheduler" / "scheduler_config.json").write_text(json.dumps(SCHEDULER, indent=1) + "\n")
+    write_scheduler(folder, SCHEDULER)
     (folder / "preset.json").write_text(json.dumps(PRESET, indent=2) + "\n")
 
 
 def main() -> None:
     """Command line of the recipe."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("stage", choices=["cache", "train"])
-    parser.add_argument("--out", type=Path, default=Path("runs/image2video"))
-    parser.add_argument("--data", type=Path, default=Path("runs/data"))
-    parser.add_argument("--vae", type=Path, default=Path("runs/vae/vae"))
-    parser.add_argument("--clip", type=Path, default=Path("runs/clip/clip"), help="with its preprocessor_config.json")
+    parser = options(__doc__, Settings, "runs/image2video")
     parser.add_argument("--scenes", type=int, default=3000, help="for the crops, two each; a sixth as many for wholes")
     parser.add_argument("--workers", type=int, help="processes that draw; by default one a core")
-    parser.add_argument("--steps", type=int, default=Settings.steps)
-    parser.add_argument("--batch", type=int, default=Settings.batch)
-    parser.add_argument("--rate", type=float, default=Settings.rate)
-    parser.add_argument("--seed", type=int, default=Settings.seed)
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--resume", action="store_true")
     args = parser.parse_args()
 
     from diffusers import UNetSpatioTemporalConditionModel
 
-    from vedit import weights
     from vedit.training.recipes.nano_instruct import channel_weight
 
-    codec = weights.load_vae(args.vae, torch.bfloat16).to(args.device)
-    encoder = weights.load_image_encoder(args.clip, args.clip, torch.bfloat16).to(args.device)
-
-    @torch.no_grad()
-    def encode(batch: Tensor) -> Tensor:
-        return codec.encode(batch.to(args.device)).cpu()
-
-    @torch.no_grad()
-    def embed(batch: Tensor) -> Tensor:
-        return encoder(batch.to(args.device)).cpu()
-
-    @torch.no_grad()
-    def decode(latents: Tensor) -> Tensor:
-        return codec.decode(latents)
+    encode, decode = coder(args.vae, args.device)
+    embed = picture_embedder(args.clip, args.clip, args.device)
 
     def cache(seed: int, scenes: int, each: int, side: int) -> MovingClips:
         folder = args.data / f"moving-{seed}-{scenes}-{side}"

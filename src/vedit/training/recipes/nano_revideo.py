@@ -130,6 +130,7 @@ def install(adapter: Path, bundle: Path) -> Path:
 def main() -> None:
     """Command line of the recipe."""
     from vedit.training.moving_clips import encode_clips
+    from vedit.training.nano import coder, picture_embedder
     from vedit.training.recipes.nano_image2video import FRAMES
     from vedit.training.recipes.nano_instruct import channel_weight
 
@@ -151,18 +152,9 @@ def main() -> None:
 
     torch.set_num_threads(args.threads)
     bundle = weights.open_bundle(args.model, "image2video")
-    codec = weights.load_vae(bundle.components["vae"], torch.bfloat16).to(args.device)
     parts = bundle.components
-    encoder = weights.load_image_encoder(parts["image_encoder"], parts["feature_extractor"], torch.bfloat16)
-    encoder = encoder.to(args.device)
-
-    @torch.no_grad()
-    def encode(batch: torch.Tensor) -> torch.Tensor:
-        return codec.encode(batch.to(args.device)).cpu()
-
-    @torch.no_grad()
-    def embed(batch: torch.Tensor) -> torch.Tensor:
-        return encoder(batch.to(args.device)).cpu()
+    encode, _ = coder(parts["vae"], args.device)
+    embed = picture_embedder(parts["image_encoder"], parts["feature_extractor"], args.device)
 
     name = f"moving-{args.seed}-{args.scenes}-{CROP}"
     clips = encode_clips(

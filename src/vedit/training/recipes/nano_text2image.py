@@ -14,7 +14,6 @@ weighted by min-SNR-γ (Hang et al. 2023, eq. 8) and one caption in ten is left 
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
@@ -30,6 +29,7 @@ from vedit.errors import InputError
 from vedit.training import common
 from vedit.training.common import Average, Descent, Run, averaged, step_rng, torch_rng
 from vedit.training.latents import Encode
+from vedit.training.nano import Rows, coder, options, write_scheduler
 from vedit.training.recipes.nano_instruct import LEVELS, SPATIAL, spatial_part
 from vedit.world import operations, phrasings
 from vedit.world.scene import PLACES, Rendered, Scene, caption, draw_scene, render
@@ -176,19 +176,14 @@ def encode_pictures(folder: Path, drawn: Iterable[Picture], encode: Encode, coun
     """
     index = folder / "index.json"
     if not index.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        stored: np.ndarray | None = None
+        stored = Rows(folder, count)
         rows: list[tuple[str, str]] = []
         group: list[Picture] = []
 
         def store() -> None:
-            nonlocal stored
             pixels = np.stack([picture.pixels for picture in group]).astype(np.float32)
             latents = encode(torch.from_numpy(pixels).permute(0, 3, 1, 2) * 2 - 1).to(torch.float16).numpy()
-            if stored is None:
-                shape = (count, *latents.shape[1:])
-                stored = np.lib.format.open_memmap(folder / "latents.npy", "w+", np.float16, shape)
-            stored[len(rows) : len(rows) + len(group)] = latents
+            stored.put(len(rows), latents=latents)
             rows.extend((picture.content, picture.operation) for picture in group)
             group.clear()
 
@@ -202,10 +197,9 @@ def encode_pictures(folder: Path, drawn: Iterable[Picture], encode: Encode, coun
                     print(f"encoded {len(rows)} pictures", flush=True)
         if group:
             store()
-        if stored is None:
+        if not rows:
             raise InputError(f"{folder}: there is no picture to train on")
-        stored.flush()
-        index.write_text(json.dumps(rows))
+        stored.finish(rows)
     found = [(str(content), str(name)) for content, name in json.loads(index.read_text())]
     return Captioned(np.load(folder / "latents.npy", mmap_mode="r"), found)
 
@@ -377,36 +371,15 @@ def embedder(clip: Path, tokenizer: Path, device: str) -> Embed:
 
 def main() -> None:
     """Command line of the recipe."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("stage", choices=["cache", "train"])
-    parser.add_argument("--out", type=Path, default=Path("runs/text2image"))
-    parser.add_argument("--data", type=Path, default=Path("runs/data"))
-    parser.add_argument("--vae", type=Path, default=Path("runs/vae/vae"))
-    parser.add_argument("--clip", type=Path, default=Path("runs/clip/clip"))
+    parser = options(__doc__, Settings, "runs/text2image")
     parser.add_argument("--tokenizer", type=Path, default=Path("runs/tokenizer"))
     parser.add_argument("--start", type=Path, help="U-Net to go on from: an earlier one, or the instruct model's")
     parser.add_argument("--scenes", type=int, default=12000, help="for the crops; a quarter as many for whole frames")
-    parser.add_argument("--steps", type=int, default=Settings.steps)
-    parser.add_argument("--batch", type=int, default=Settings.batch)
-    parser.add_argument("--rate", type=float, default=Settings.rate)
-    parser.add_argument("--seed", type=int, default=Settings.seed)
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--resume", action="store_true")
     args = parser.parse_args()
 
     from diffusers import UNet2DConditionModel
 
-    from vedit import weights
-
-    codec = weights.load_vae(args.vae, torch.bfloat16).to(args.device)
-
-    @torch.no_grad()
-    def encode(batch: Tensor) -> Tensor:
-        return codec.encode(batch.to(args.device)).cpu()
-
-    @torch.no_grad()
-    def decode(latents: Tensor) -> Tensor:
-        return codec.decode(latents)
+    encode, decode = coder(args.vae, args.device)
 
     def cache(seed: int, scenes: int, side: int) -> Captioned:
         folder = args.data / f"pictures-{seed}-{scenes}-{side}"
@@ -432,9 +405,7 @@ def main() -> None:
     )  # fmt: skip
     final: Any = averaged(network, average)
     final.to("cpu", torch.bfloat16).save_pretrained(args.out / "unet")
-    folder = args.out / "scheduler"
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "scheduler_config.json").write_text(json.dumps(SCHEDULER, indent=1) + "\n", encoding="utf-8")
+    write_scheduler(args.out, SCHEDULER)
 
 
 if __name__ == "__main__":

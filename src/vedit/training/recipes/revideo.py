@@ -19,6 +19,7 @@ import torch
 
 from vedit.errors import UsageError
 from vedit.nets.revideo import ReVideoConfig, ReVideoUNet
+from vedit.nets.strict import fill_parameters
 from vedit.training.common import Run
 from vedit.training.moving import Source, read_clips
 from vedit.training.revideo import Progress, Settings, Trainer, tensors, with_settings
@@ -133,9 +134,7 @@ def begin(base: Image2Video, bundle: Bundle, before: str | Path | None, fusion: 
         raise UsageError(f"--set fusion={fusion}: {where} has another fusion trained already; begin with stage 2")
     network = ReVideoUNet(base.network, ReVideoConfig.of(base.network.config, base.codec.stride, fusion))
     own = {name: p for name, p in network.added().items() if not name.startswith("control.gate.")}
-    with torch.no_grad():
-        for name, parameter in own.items():
-            parameter.copy_(found[name])
+    fill_parameters(own, {name: one for name, one in found.items() if not name.startswith("control.gate.")}, where)
     return network
 
 
