@@ -69,3 +69,19 @@ def test_elsewhere_the_bar_stays_away(environment):
     assert re.fullmatch(r"Editing\n(Editing: \d/4 frames, .* frames/s, \d+:\d\d left\n)+", elsewhere("plain"))
     *_, last = [json.loads(line) for line in elsewhere("json").splitlines()]
     assert (last["stage"], last["frames"], last["total"], last["seconds_left"]) == ("edit", 4, 4, 0.0)
+
+
+def test_slow_is_not_zero(capsys, monkeypatch):
+    from vedit.cli import progress
+
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    with progress.reporter("plain") as told:
+        told.stage("edit")
+        now[0] = 60.0
+        told.frames(1, 3)
+        now[0] = 61.0
+        told.frames(3, 3)
+    first, last = capsys.readouterr().err.splitlines()[1:]
+    assert first == "Editing: 1/3 frames, 0.017 frames/s, 2:00 left"
+    assert last == "Editing: 3/3 frames, 0.049 frames/s, 0:00 left"
