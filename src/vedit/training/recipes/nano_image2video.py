@@ -51,7 +51,7 @@ LAYOUT: dict[str, Any] = {
     "sample_size": SIZE // 8,
     "in_channels": 32,
     "out_channels": 16,
-    "block_out_channels": (64, 128, 128, 64),
+    "block_out_channels": (64, 96, 32, 32),
     "layers_per_block": 1,
     "cross_attention_dim": 128,
     "num_attention_heads": 4,
