@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -202,6 +203,15 @@ def summary(figures: dict[str, Any]) -> dict[str, Any]:
     return told
 
 
+def plain(value: Any) -> Any:
+    """JSON has no infinity: what is no number is null, the PSNR of equal pictures too."""
+    if isinstance(value, dict):
+        return {key: plain(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [plain(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -230,7 +240,7 @@ def main() -> None:
 
     def keep() -> None:  # again and again: a long run may be stopped
         figures["summary"] = summary(figures)
-        args.out.write_text(json.dumps(figures, indent=1) + "\n")
+        args.out.write_text(json.dumps(plain(figures), indent=1, allow_nan=False) + "\n")
 
     with torch.inference_mode():
         for path in args.clips:
