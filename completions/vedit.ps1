@@ -392,10 +392,12 @@ Register-ArgumentCompleter -Native -CommandName vedit -ScriptBlock {
             '-m|What to start from.',
             '--model|What to start from.',
             '--steps|Steps of the optimiser. [the recipe''s own]',
-            '--learning-rate|Peak rate. [the recipe''s own]',
+            '--learning-rate|Peak rate, at step 200. [the recipe''s own]',
             '--batch|Clips a step. [the recipe''s own]',
             '--frames|Frames of a clip. [the recipe''s own]',
             '--size|Side of the pictures. [the recipe''s own]',
+            '--consistency|Loss between frames: literal (no change), matched (the true change), or none.',
+            '--consistency-weight|Its weight beside the denoising loss. [the recipe''s own]',
             '--dtype|Of the weights that are written.',
             '--seed|Same seed, same weights.',
             '--resume|Go on where an earlier run in DIR stopped.',
@@ -691,6 +693,8 @@ Register-ArgumentCompleter -Native -CommandName vedit -ScriptBlock {
         'vedit train-adapter instructvid2vid --batch' = @()
         'vedit train-adapter instructvid2vid --frames' = @()
         'vedit train-adapter instructvid2vid --size' = @()
+        'vedit train-adapter instructvid2vid --consistency' = @('none', 'literal', 'matched')
+        'vedit train-adapter instructvid2vid --consistency-weight' = @()
         'vedit train-adapter instructvid2vid --dtype' = @('auto', 'fp32', 'fp16', 'bf16')
         'vedit train-adapter instructvid2vid --seed' = @()
         'vedit train-adapter instructvid2vid --threads' = @()

@@ -99,6 +99,14 @@ def test_zero_terminal_snr_stays_finite_even_in_one_step(solver):
     )
 
 
+@pytest.mark.parametrize("name", CONFIGS)
+def test_as_many_steps_as_there_are_levels(name):
+    """Stable Diffusion's grid then has its highest level twice, so that one step changes nothing."""
+    schedule = Schedule.from_config(CONFIGS[name])
+    few, many = (dpmpp_2m(gaussian, noise(), schedule, steps) for steps in (100, 1000))
+    assert float((few - many).abs().max()) < 0.05
+
+
 @pytest.mark.parametrize("solver", SOLVERS)
 @pytest.mark.parametrize("name", CONFIGS)
 def test_a_constant_estimate_is_reached_exactly(solver, name):

@@ -129,6 +129,26 @@ def test_bf16_is_close_to_fp32(bundle):
     assert float((whole - half).abs().mean()) < 0.05
 
 
+def test_the_margin_is_seen_and_cut_off(bundle):
+    """As if the picture were longer on the right and below, by its mirror image, from window to window too."""
+    frames, spans = clip_frames(8), [(0, 5, 0), (3, 5, 2)]
+    longer = torch.cat([frames, frames[..., -9:-1].flip(-1)], dim=-1)
+    longer = torch.cat([longer, longer[..., -9:-1, :].flip(-2)], dim=-2)
+    seen = windows(build(bundle, margin=8), frames, spans)
+    whole = windows(build(bundle), longer, spans)
+    for mine, full in zip(seen, whole, strict=True):
+        assert mine.frames.shape[-2:] == mine.reconstruction.shape[-2:] == frames.shape[-2:]
+        assert torch.equal(mine.frames, full.frames[..., : frames.shape[-2], : frames.shape[-1]])
+        assert torch.equal(mine.reconstruction, full.reconstruction[..., : frames.shape[-2], : frames.shape[-1]])
+
+
+def test_a_picture_too_small_for_the_margin_goes_without(bundle):
+    frames = clip_frames(2, 16, 40)
+    assert build(bundle, margin=16).edit(Window(frames, 0), PROMPT).frames.shape == frames.shape
+    with pytest.raises(ValueError, match="multiple of 8"):
+        Settings.model_validate({"margin": 12})
+
+
 # -- from window to window -----------------------------------------------------------------------------------------
 
 

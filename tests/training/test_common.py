@@ -37,6 +37,21 @@ def test_resuming_gives_the_same_weights(tmp_path):
     assert all(torch.equal(whole_average.values[k], parts_average.values[k]) for k in whole_average.values)
 
 
+@pytest.mark.parametrize("fused", [False, True])
+def test_the_count_of_steps_is_where_the_optimiser_reads_it(tmp_path, fused):
+    """A fused kernel reads it on the device, where torch puts it at the first step; here the meta device plays one."""
+    train(tmp_path, 5, 5)
+    with torch.device("meta"):
+        network = nn.Sequential(nn.Linear(4, 8), nn.SiLU(), nn.Linear(8, 1))
+    optimiser = torch.optim.AdamW(network.parameters())
+    optimiser.param_groups[0]["fused"] = fused
+    Run(tmp_path, {"steps": 5}, resume=True).restore(network, optimiser, None)
+    states = list(optimiser.state.values())
+    assert len(states) == 4
+    assert {state["step"].device.type for state in states} == {"meta" if fused else "cpu"}
+    assert {state["exp_avg"].device.type for state in states} == {"meta"}
+
+
 def test_a_folder_with_a_training_is_not_overwritten(tmp_path):
     train(tmp_path, 5, 5)
     with pytest.raises(VeditError, match="--resume"):

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 
+import numpy as np
 import pytest
 import torch
 
 from tests.engines import tiny
 from vedit import engines, weights
 from vedit.engines.base import Window
-from vedit.errors import InputError, UsageError
+from vedit.errors import InputError, UsageError, VeditError
+from vedit.training.recipes import instructvid2vid as recipe
 from vedit.training.recipes.instructvid2vid import train
 from vedit.world.triplets import draw
 
@@ -53,10 +56,68 @@ def test_a_text_to_image_base_gets_room_for_the_source(tmp_path, triplets):
     assert edited(out).shape == (3, 3, 32, 32)
 
 
+def short(triplets, model, out, **more):
+    """The shortest training there is."""
+    given = {"steps": 1, "batch": 1, "frames": 2, "size": 32, "log": lambda _: None} | more
+    return train(data=str(triplets), model=str(model), output=str(out), **given)
+
+
+def test_the_trained_model_tells_of_itself(tmp_path, triplets):
+    model = tiny.write_bundle(tmp_path / "base")
+    (model / "README.md").write_text("# base\n\nof another kind\n")
+    weights.write_manifest(model)
+    short(triplets, model, tmp_path / "first")
+    out = short(triplets, tmp_path / "first", tmp_path / "second", consistency="literal", consistency_weight=0.25)
+    bundle = weights.open_bundle(out, "instruct", verify=True)
+    assert bundle.name == "second"
+    card = (out / "README.md").read_text()
+    unet = (out / "instruct" / "unet" / "diffusion_pytorch_model.safetensors").read_bytes()
+    for told in ("# second", "first (sha256", "| consistency | literal |", "| consistency_weight | 0.25 |",
+                 hashlib.sha256(unet).hexdigest()):  # fmt: skip
+        assert told in card
+    assert (out / "BASE.md").read_text().startswith("# first")
+    assert (tmp_path / "first" / "BASE.md").read_text() == "# base\n\nof another kind\n"
+    assert not [name for name in json.loads((out / "manifest.json").read_text())["files"] if "training" in name]
+    state = json.loads((out / "training" / "state.json").read_text())  # its own, not that of the base's training
+    assert state["identity"]["consistency"] == "literal"
+
+
+def test_what_a_training_depends_on_is_not_changed_in_silence(tmp_path, triplets, monkeypatch):
+    model, out = tiny.write_bundle(tmp_path / "m"), tmp_path / "out"
+
+    def stopped(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(recipe, "fit", stopped)  # after encoding, before the first checkpoint
+        with pytest.raises(KeyboardInterrupt):
+            short(triplets, model, out, size=64)
+    short(triplets, model, out)
+    assert np.load(out / "training" / "latents" / "source.npy").shape[-2:] == (4, 4)
+    with pytest.raises(VeditError, match="--resume"):
+        short(triplets, model, out)
+    with pytest.raises(VeditError, match=r"other settings \(size\)"):
+        short(triplets, model, out, size=64, resume=True)
+    other = draw(tmp_path / "others", 4, 2, frames=4, height=64, width=64, edits=1).parent
+    with pytest.raises(VeditError, match=r"other settings \(data\)"):
+        short(other, model, out, resume=True)
+    assert short(triplets, model, out, resume=True) == out
+
+
+def test_no_model_is_written_over(tmp_path, triplets):
+    model, other = tiny.write_bundle(tmp_path / "m"), tiny.write_bundle(tmp_path / "other")
+    with pytest.raises(UsageError, match="is the model to start from"):
+        short(triplets, model, model)
+    with pytest.raises(UsageError, match="holds a model already"):
+        short(triplets, model, other)
+
+
 def test_wrong_wishes_are_named(tmp_path, triplets):
     model = tiny.write_bundle(tmp_path / "m")
     with pytest.raises(UsageError, match="--frames 64"):
         train(data=str(triplets), model=str(model), output=str(tmp_path / "a"), frames=64, log=lambda _: None)
+    with pytest.raises(UsageError, match=r"--size 36: .* a multiple of 8"):
+        train(data=str(triplets), model=str(model), output=str(tmp_path / "d"), size=36, log=lambda _: None)
     with pytest.raises(InputError, match="4 frames"):
         train(data=str(triplets), model=str(model), output=str(tmp_path / "b"), frames=6, log=lambda _: None)
     with pytest.raises(InputError, match=r"manifest\.jsonl"):

@@ -41,6 +41,19 @@ def test_an_extra_file_is_named(tiny):
         weights.open_bundle(tiny)
 
 
+def test_what_a_training_left_is_no_part_of_the_model(tiny):
+    before = weights.open_bundle(tiny).sha256
+    (tiny / "training" / "latents").mkdir(parents=True)
+    (tiny / "training" / "latents" / "source.npy").write_bytes(b"many")
+    (tiny / "training" / "log.jsonl").touch()
+    assert weights.open_bundle(tiny, verify=True).sha256 == before
+    weights.write_manifest(tiny)
+    assert weights.open_bundle(tiny, verify=True).sha256 == before
+    (tiny / "vae" / "training").touch()
+    with pytest.raises(ModelError, match="vae/training: not named by the manifest"):
+        weights.open_bundle(tiny)
+
+
 def test_a_file_of_another_size_is_named(tiny):
     (tiny / "vae" / "config.json").write_text("{}")
     with pytest.raises(ModelError, match=r"vae/config\.json: changed, has 2 bytes"):

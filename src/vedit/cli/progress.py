@@ -86,7 +86,7 @@ class _Lines:
     def _say_frames(self, done: int, total: int | None, rate: float, left: float | None) -> None:
         of = f"/{total}" if total is not None else ""
         more = f", {_clock(left)} left" if left is not None else ""
-        _print(f"{STAGES.get(self._stage, self._stage)}: {done}{of} {self._unit}, {rate:.1f} {self._unit}/s{more}")
+        _print(f"{STAGES.get(self._stage, self._stage)}: {done}{of} {self._unit}, {_speed(rate)} {self._unit}/s{more}")
 
 
 class _JsonLines(_Lines):
@@ -137,7 +137,12 @@ class _Bar:
     def frames(self, done: int, total: int | None) -> None:
         """``done`` frames are written."""
         rate, _ = self._rate.measure(done, total)
-        self._progress.update(self._task, completed=done, total=total, rate=f"{rate:.1f} {self._unit}/s")
+        self._progress.update(self._task, completed=done, total=total, rate=f"{_speed(rate)} {self._unit}/s")
+
+
+def _speed(rate: float) -> str:
+    """A large model on a CPU makes a frame in minutes: what is below one a second keeps two digits."""
+    return f"{rate:.1f}" if rate >= 1 else f"{rate:.2g}"
 
 
 def _clock(seconds: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
@@ -50,7 +51,7 @@ class Running:
 
 
 Steps = Annotated[int | None, _own("--steps", min=1, metavar="N", help="Steps of the optimiser.")]
-PeakRate = Annotated[float | None, _own("--learning-rate", min=0, metavar="X", help="Peak rate.")]
+PeakRate = Annotated[float | None, _own("--learning-rate", min=0, metavar="X", help="Peak rate, at step 200.")]
 Batch = Annotated[int | None, _own("--batch", min=1, metavar="N", help="Clips a step.")]
 Start = Annotated[
     str | None, typer.Option("--start", metavar="TIME", help="First frame of CLIP to use: 75, 2.5s, ...")
@@ -97,6 +98,14 @@ class OneClip:
         return _given(own) | {name: getattr(self, name) for name in as_is}
 
 
+class Consistency(StrEnum):
+    """What the inter-frame consistency loss asks of two frames that follow one another."""
+
+    none = "none"
+    literal = "literal"
+    matched = "matched"
+
+
 @app.command("instructvid2vid")
 @grouped
 def instructvid2vid(
@@ -113,6 +122,16 @@ def instructvid2vid(
     batch: Batch = None,
     frames: Annotated[int | None, _own("--frames", min=1, metavar="N", help="Frames of a clip.")] = None,
     size: Annotated[int | None, _own("--size", min=32, metavar="PIXELS", help="Side of the pictures.")] = None,
+    consistency: Annotated[
+        Consistency,
+        typer.Option(
+            "--consistency",
+            help="Loss between frames: literal (no change), matched (the true change), or none.",
+        ),
+    ] = Consistency.matched,
+    consistency_weight: Annotated[
+        float | None, _own("--consistency-weight", min=0, metavar="X", help="Its weight beside the denoising loss.")
+    ] = None,
     dtype: Annotated[DType, typer.Option("--dtype", help="Of the weights that are written.")] = DType.auto,
     *,
     running: Running,
@@ -125,6 +144,7 @@ def instructvid2vid(
     from vedit.training.recipes import instructvid2vid as recipe
 
     own = {"steps": steps, "learning_rate": learning_rate, "batch": batch, "frames": frames, "size": size}
+    own |= {"consistency": consistency.value, "consistency_weight": consistency_weight}
     with console.results_only():
         made = recipe.train(
             data=data,

@@ -58,7 +58,8 @@ def dpmpp_2m(
 
     With λ = ln(α/σ), h = λ_next − λ and r = h_before/h, the estimate D = (1 + 1/2r)·x̂₀ − (1/2r)·x̂₀_before drives
     z_next = (σ_next/σ)·z + α_next·(1 − e^−h)·D. At zero terminal SNR λ = −∞: the first step is DDIM's, and the one
-    after it (r = ∞) is of first order by itself. The last step, on to σ = 0, is taken at first order.
+    after it (r = ∞) is of first order by itself. The last step, on to σ = 0, is taken at first order, and so is the one
+    after a step that stays at its level (r = 0), as the first of 1000 steps of Stable Diffusion's grid does.
     """
     z, before, h_before = noise, noise, math.inf
     for step in schedule.steps(steps)[start:]:
@@ -66,7 +67,8 @@ def dpmpp_2m(
         if correct is not None:
             clean = correct(clean, z, step)
         h = _log_snr(step.next_alpha, step.next_sigma) - _log_snr(step.alpha, step.sigma)
-        extrapolate = 0.0 if step.index == start or math.isinf(h) else h / (2.0 * h_before)
+        first_order = step.index == start or math.isinf(h) or h_before == 0.0
+        extrapolate = 0.0 if first_order else h / (2.0 * h_before)
         data = clean if extrapolate == 0.0 else (1.0 + extrapolate) * clean - extrapolate * before
         ratio = step.next_sigma / step.sigma
         z = ratio * z + (step.next_alpha - step.alpha * ratio) * data  # α_next·e^−h = α·σ_next/σ

@@ -37,10 +37,19 @@ class InstructSettings(BaseModel):
     guidance_rescale: float = Field(
         default=0.0, ge=0, le=1, description="share of the contrast added by guidance that is taken back"
     )
+    margin: int = Field(
+        default=0, ge=0, le=256, multiple_of=8,
+        description="pixels of mirrored picture that the model sees beyond the right and lower rim",
+    )  # fmt: skip
 
 
 class InstructEngine(TextEngine):
     """A method on a model of the role ``instruct``."""
+
+    @property
+    def margin(self) -> int:  # type: ignore[override]
+        """See :class:`ModelEngine`: a network that was trained on crops may not know what a rim is."""
+        return self.settings.margin
 
     @classmethod
     def load_network(cls, parts: Mapping[str, Path], dtype: torch.dtype) -> VideoUNet:

@@ -34,8 +34,9 @@ class Settings(InstructSettings):
         default=True, description="let the noise of edits with particles, as snow, fall as fast as these do"
     )
     correction: float = Field(
-        default=0.5, ge=0, le=1, description="share of the steps in which a window is held to the one before it"
-    )
+        default=0.5, ge=0, le=1,
+        description="share of the steps, rounded (half of one: none), in which a window is held to the one before it",
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,7 +22,7 @@ from pydantic import BaseModel
 from vedit import weights
 from vedit.diffusion.sampling import Progress
 from vedit.engines.base import Edited, Share, Window, Work
-from vedit.engines.shared import Carry, Knowledge, Tally, Texts, timed
+from vedit.engines.shared import Carry, Knowledge, Tally, Texts, mirrored, timed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,6 +41,7 @@ class ModelEngine(ABC):
     Settings: ClassVar[type[BaseModel]]
     takes_adapter: ClassVar[bool] = False
     stages: ClassVar[tuple[str, ...]] = ("encode", "denoise", "decode_latents")
+    margin = 0  # pixels that a frame is longer on the right and below while the model sees it
 
     def __init__(
         self,
@@ -157,14 +158,15 @@ class ModelEngine(ABC):
         assert before is None or isinstance(before, Carry)
         kept = self.handed(window, before)
         with timed(tally.timings, "encode"):
-            source = self.codec.encode(window.frames[reference:].to(self.device))
+            source = self.codec.encode(mirrored(window.frames[reference:], self.margin).to(self.device))
         with timed(tally.timings, "denoise"):
             frames = range(window.first + reference, window.first + len(window.frames))
             latents, kept = self.denoise(source, frames, prompt, kept, tally, progress)
         # An inversion is part of what a method does, so it was measured twice.
         tally.timings["denoise"] -= tally.timings.get("invert", 0.0)
         with timed(tally.timings, "decode_latents"):
-            edited, reconstruction = self.codec.decode(latents), self.codec.decode(source)
+            height, width = window.frames.shape[-2:]
+            edited, reconstruction = (self.codec.decode(z)[..., :height, :width] for z in (latents, source))
         carry = Carry.joined(before, window.first, reference, edited, reconstruction, kept)
         return Edited(
             carry.frames, carry.reconstruction, carry, tally.evaluations, tally.timings, tally.inversion_evaluations

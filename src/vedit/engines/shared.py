@@ -43,6 +43,14 @@ def fresh(latents: torch.Tensor) -> torch.Tensor:
     return latents.clone(memory_format=torch.contiguous_format)
 
 
+def mirrored(frames: torch.Tensor, margin: int) -> torch.Tensor:
+    """Frames (T, 3, H, W) with ``margin`` more columns on the right and rows below, which mirror the picture. A side
+    that is too short to be mirrored stays."""
+    height, width = frames.shape[-2:]
+    longer = [margin if side > margin else 0 for side in (width, height)]
+    return torch.nn.functional.pad(frames, (0, longer[0], 0, longer[1]), mode="reflect") if any(longer) else frames
+
+
 @dataclass(frozen=True, eq=False)
 class Carry:
     """What a window leaves to the next: its frames, of which the first has the index ``first``; the method's own."""

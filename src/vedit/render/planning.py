@@ -77,17 +77,19 @@ def plan(job: EditJob) -> Plan:
     threads = job.threads or machine.cores()
     if not info.frames_declared and info.duration is None:
         edited = max(edited, window)
+    margin = int(getattr(settings, "margin", 0))  # what the model sees beyond the picture
     limited = None
     if job.vram is not None:
         limited = memory_plans.fit(
-            bundle, _vram(job.vram), window=min(window, max(edited, overlap + 1)), overlap=overlap, width=width,
-            height=height, device=device, dtype=dtype, adapter=_adapter_file(job.adapter or carried),
+            bundle, _vram(job.vram), window=min(window, max(edited, overlap + 1)), overlap=overlap,
+            width=width + margin, height=height + margin, device=device, dtype=dtype,
+            adapter=_adapter_file(job.adapter or carried),
         )  # fmt: skip
         window = min(window, limited.window) if limited.steps else window
     shares = estimate.shares(edited, window, overlap)
     work = engines.work(job.method, bundle, settings, shares)
     cost = estimate.cost(
-        bundle, work, info, frames=edited, window=min(window, edited), width=width, height=height,
+        bundle, work, info, frames=edited, window=min(window, edited), width=width + margin, height=height + margin,
         dtype=dtype, device=device, threads=threads,
     )  # fmt: skip
     warnings = [*encoder_warnings, *(mask.warnings if mask is not None else ())]

@@ -125,16 +125,17 @@ class Run:
                 p.copy_(state[f"model.{name}"])
         if average is not None:
             average.values = {name: state[f"average.{name}"].to(p.device) for name, p in parameters.items()}
-        order = [p for group in optimiser.param_groups for p in group["params"]]
         names = {id(p): name for name, p in parameters.items()}
-        for p in order:
-            name = names[id(p)]
-            if f"first.{name}" in state:
-                optimiser.state[p] = {
-                    "step": state[f"step.{name}"],
-                    "exp_avg": state[f"first.{name}"].to(p.device),
-                    "exp_avg_sq": state[f"second.{name}"].to(p.device),
-                }
+        for group in optimiser.param_groups:
+            for p in group["params"]:
+                name = names[id(p)]
+                if f"first.{name}" in state:
+                    step = state[f"step.{name}"]  # a fused kernel reads it where it runs; others want it on the CPU
+                    optimiser.state[p] = {
+                        "step": step.to(p.device) if group.get("fused") else step,
+                        "exp_avg": state[f"first.{name}"].to(p.device),
+                        "exp_avg_sq": state[f"second.{name}"].to(p.device),
+                    }
 
     def save(self, step: int, module: nn.Module, optimiser: torch.optim.Optimizer, average: Average | None) -> None:
         """Checkpoint after ``step`` steps; written beside and renamed, so a kill leaves the one before."""

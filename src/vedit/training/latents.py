@@ -3,7 +3,7 @@
 folder/source.npy   (S, T, C, h, w) float16
 folder/edited.npy   (P, T, C, h, w) float16
 folder/texts.npy    (N, L, D) float16: last hidden states of the instructions; text 0 is the empty prompt
-folder/index.json   {"pairs": [[source, first text, count of texts, label], ...], "texts": [...]}
+folder/index.json   {"pairs": [[source, first text, count of texts, label], ...], "texts": [...], "identity": "..."}
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ Encode = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Triplet:
-    """A source (T, H, W, 3) in [0, 1] with its edits: for each its pixels, instructions that ask for it, a label."""
+    """A source (T, H, W, 3), float32 in [0, 1] or uint8, with its edits: for each its pixels, instructions that ask for
+    it, a label."""
 
     source: np.ndarray
     edits: tuple[tuple[np.ndarray, tuple[str, ...], str], ...]
@@ -67,14 +68,19 @@ def encode_triplets(
     embed: Callable[[list[str]], np.ndarray],
     sources: int,
     pairs: int,
+    identity: str = "",
 ) -> Latents:
     """Encode ``triplets`` into ``folder`` (``sources`` and ``pairs`` of them at most) unless it holds them already.
 
     ``encode`` maps (N, 3, H, W) in [-1, 1] to (N, C, h, w); ``embed`` maps texts to (N, L, D) last hidden states.
+    ``identity``: what the latents depend on; those of another are encoded anew.
     """
     index = folder / "index.json"
+    if index.exists() and json.loads(index.read_text()).get("identity", "") != identity:
+        index.unlink()
     if not index.exists():
         folder.mkdir(parents=True, exist_ok=True)
+        (folder / "texts.npy").unlink(missing_ok=True)
         source_map: np.ndarray | None = None
         edited_map: np.ndarray | None = None
         rows: list[tuple[int, int, int, str]] = []
@@ -83,7 +89,8 @@ def encode_triplets(
         s = 0
         for group in _grouped(triplets, 16):
             clips = [clip for t in group for clip in (t.source, *(edited for edited, _, _ in t.edits))]
-            stacked = torch.from_numpy(np.stack(clips)).permute(0, 1, 4, 2, 3) * 2 - 1
+            stacked = torch.from_numpy(np.stack(clips)).permute(0, 1, 4, 2, 3)
+            stacked = stacked.float() / 127.5 - 1 if stacked.dtype == torch.uint8 else stacked * 2 - 1
             flat = encode(stacked.reshape(-1, *stacked.shape[2:]))
             latents = flat.reshape(*stacked.shape[:2], *flat.shape[1:]).to(torch.float16).numpy()
             if source_map is None or edited_map is None:
@@ -111,7 +118,7 @@ def encode_triplets(
             raise InputError(f"{folder}: there is no triplet to train on")
         source_map.flush()
         edited_map.flush()
-        index.write_text(json.dumps({"pairs": rows, "texts": texts}))
+        index.write_text(json.dumps({"pairs": rows, "texts": texts, "identity": identity}))
     found = json.loads(index.read_text())
     if not (folder / "texts.npy").exists():
         np.save(folder / "texts.npy", embed(found["texts"]).astype(np.float16))

@@ -3,7 +3,7 @@
 Finding and checking need no torch; the ``load_*`` functions import what they need when they are called.
 """
 
-from vedit.weights.bundle import Bundle, open_bundle, write_manifest
+from vedit.weights.bundle import TRAINING, Bundle, open_bundle, write_manifest
 from vedit.weights.layers import Layers, read_layers
 from vedit.weights.load import (
     load_clip,
@@ -20,6 +20,7 @@ from vedit.weights.registry import ModelInfo, describe, list_models
 from vedit.weights.search import installed, locate, model_folders
 
 __all__ = [
+    "TRAINING",
     "Bundle",
     "Layers",
     "ModelInfo",

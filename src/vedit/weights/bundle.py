@@ -20,6 +20,7 @@ from vedit.weights.index import check_index
 from vedit.weights.search import BUNDLE, DIFFUSERS, locate
 
 MANIFEST = "manifest.json"
+TRAINING = "training"  # a folder in a model's: what its training goes on from, no part of the model
 SCHEMA = 1
 
 # What each role needs. A diffusers folder names the same components differently.
@@ -147,12 +148,11 @@ def preset_of(pipeline: str) -> dict[str, Any]:
 
 
 def write_manifest(folder: str | Path) -> Path:
-    """Write ``manifest.json`` for all files of ``folder``, and return its path."""
+    """Write ``manifest.json`` for all files of ``folder`` but those of its training, and return its path."""
     folder = Path(folder)
     files = {
         file.relative_to(folder).as_posix(): {"size": file.stat().st_size, "sha256": sha256(file)}
-        for file in sorted(_files(folder))
-        if file != folder / MANIFEST
+        for file in _listed(folder)
     }
     (folder / MANIFEST).write_text(json.dumps({"files": files}, indent=1) + "\n", encoding="utf-8")
     return folder / MANIFEST
@@ -185,8 +185,8 @@ def check_manifest(folder: Path, *, content: bool) -> None:
             raise ModelError(f"{file}: changed, has {size} bytes instead of {entry['size']}; get the model again")
         if content and sha256(file) != entry["sha256"]:
             raise ModelError(f"{file}: changed, its sha256 is not the manifest's; get the model again")
-    for file in sorted(_files(folder)):
-        if file != folder / MANIFEST and file.relative_to(folder).as_posix() not in files:
+    for file in _listed(folder):
+        if file.relative_to(folder).as_posix() not in files:
             raise ModelError(f"{file}: not named by the manifest; remove it, or get the model again")
 
 
@@ -225,6 +225,12 @@ def _files(folder: Path) -> Iterator[Path]:
     for file in folder.rglob("*"):
         if file.is_file() and not any(part.startswith(".") for part in file.relative_to(folder).parts):
             yield file
+
+
+def _listed(folder: Path) -> list[Path]:
+    """The files that a manifest names."""
+    own = (folder / MANIFEST, folder / TRAINING)
+    return sorted(file for file in _files(folder) if not any(file.is_relative_to(path) for path in own))
 
 
 def _inside(folder: Path, entry: Any) -> Path:

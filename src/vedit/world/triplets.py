@@ -89,8 +89,10 @@ def draw(
     manifest = folder / MANIFEST
     if manifest.exists():
         raise UsageError(f"{folder}: holds {MANIFEST} already; choose another folder")
-    if count < 1 or height % 2 or width % 2 or min(height, width) < 32:
-        raise UsageError(f"count {count}, size {width}x{height}: at least one scene, even sizes from 32 pixels up")
+    if count < 1:
+        raise UsageError(f"--count {count}: there must be one scene at least")
+    if height % 2 or width % 2 or min(height, width) < 32:
+        raise UsageError(f"--size {width}x{height}: must be even (for H.264) and 32 pixels at least; give another")
     folder.mkdir(parents=True, exist_ok=True)
     names = [name for name in operations.OPERATIONS if name != "nothing"]
     lines = []
@@ -109,14 +111,16 @@ def draw(
                 asked = [phrasings.draw_instruction(label, rng) for _ in range(4)]
             else:
                 thing = int(rng.integers(len(scene.things)))
-                colour, shape = (str(rng.choice(list(v))) for v in (phrasings.COLOUR_WORDS, phrasings.SHAPE_WORDS))
+                was = scene.things[thing]
+                colour = str(rng.choice([c for c in phrasings.COLOUR_WORDS if c != was.colour]))
+                shape = str(rng.choice([s for s in phrasings.SHAPE_WORDS if s != was.shape]))
                 changed = {
                     "recolour": recolour(scene, thing, colour),
                     "remove": remove(scene, thing),
                     "replace": reshape(scene, thing, shape),
                 }
                 edited = render(changed[label]).frames
-                name = f"{scene.things[thing].colour} {scene.things[thing].shape}"
+                name = f"{was.colour} {was.shape}"
                 asked = [
                     phrasings.draw_instruction(label, rng, thing=name, colour=colour, shape=shape) for _ in range(4)
                 ]

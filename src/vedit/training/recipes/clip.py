@@ -219,7 +219,7 @@ def train(
         for group in optimiser.param_groups:
             group["lr"] = rate * warm_cosine(step, steps)
         pixels = (images.to(device).permute(0, 3, 1, 2).float() / 255 - mean) / std
-        with torch.autocast(device, torch.bfloat16):
+        with torch.autocast(torch.device(device).type, torch.bfloat16):
             image = model.get_image_features(pixel_values=pixels).pooler_output
             both = {k: torch.cat([texts[k], asked[k]]).to(device) for k in texts}
             text = model.get_text_features(**both).pooler_output

@@ -18,11 +18,13 @@ every noise level.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 import torch
@@ -33,11 +35,15 @@ from vedit.diffusion.schedule import Schedule
 from vedit.errors import InputError, UsageError
 from vedit.nets.video_unet import VideoUNet
 from vedit.training import common
-from vedit.training.common import Average, Descent, Run, averaged, step_rng, torch_rng
+from vedit.training.common import Average, Descent, Run, averaged, sha256, step_rng, torch_rng
 from vedit.training.latents import Encode, Latents, Triplet, encode_triplets
 from vedit.training.particles import ParticleClips, couple
 
+if TYPE_CHECKING:
+    from vedit.weights import Bundle
+
 Consistency = Literal["none", "literal", "matched"]
+CARD, BASE_CARD = "README.md", "BASE.md"
 
 
 @dataclass(frozen=True)
@@ -115,6 +121,11 @@ def losses(
     return denoising, consistency_loss(settings.consistency, clean, edited, level)
 
 
+def told_apart(settings: Settings, pairs: int, more: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """What must not change between a run and its resumption."""
+    return {"recipe": "instructvid2vid", **asdict(settings), "pairs": pairs, **(more or {})}
+
+
 def fit(
     out: Path,
     network: nn.Module,
@@ -129,15 +140,17 @@ def fit(
     channel_weight: Tensor | None = None,
     stills: Latents | None = None,
     particles: ParticleClips | None = None,
+    identity: Mapping[str, Any] | None = None,
 ) -> Average:
     """The training loop: checkpoints in ``out``, the averaged weights returned. ``check`` runs at checkpoints.
 
     ``unscale``: from scaled latents to what the network is shown of the source (InstructPix2Pix: as the codec has it).
     ``channel_weight`` (C,): weights of the latent channels in the denoising loss, of mean one; None: all alike.
     ``stills``: triplets of one frame, taken where a step sees single frames; None: frames of the clips.
-    ``particles``: clips for ``particle_share`` of the steps, whose noise says where particles are.
+    ``particles``: clips for ``particle_share`` of the steps, whose noise says where particles are. ``identity``: what
+    else a resumed run must have in common with the one that it goes on with.
     """
-    run = Run(out, {"recipe": "instructvid2vid", **asdict(settings), "pairs": len(latents.pairs)}, resume)
+    run = Run(out, told_apart(settings, len(latents.pairs), identity), resume)
     network.to(device).train()
     if isinstance(network, VideoUNet):
         groups = [(1.0, list(network.temporal_parameters()))]
@@ -175,7 +188,7 @@ def fit(
     for step, (tensors, fit_noise) in descent.over(make):
         source, edited, text = (t.to(device) for t in tensors)
         source = unscale(source)
-        with torch.autocast(device, torch.bfloat16):
+        with torch.autocast(torch.device(device).type, torch.bfloat16):
             denoising, consistency = losses(
                 network,
                 schedule,
@@ -254,7 +267,7 @@ def folder_triplets(data: Path, frames: int, size: int) -> list[Triplet]:
 
 
 def _read_square(path: Path, size: int) -> np.ndarray:
-    """All frames of a clip (T, size, size, 3) float32 in [0, 1]: short side scaled to ``size``, the centre kept."""
+    """All frames of a clip (T, size, size, 3) uint8: short side scaled to ``size``, the centre kept."""
     import cv2
 
     from vedit.video.info import probe
@@ -270,7 +283,7 @@ def _read_square(path: Path, size: int) -> np.ndarray:
         )
         y, x = (resized.shape[0] - size) // 2, (resized.shape[1] - size) // 2
         frames.append(resized[y : y + size, x : x + size])
-    return np.stack(frames).astype(np.float32) / 255
+    return np.stack(frames)
 
 
 def train(
@@ -289,45 +302,118 @@ def train(
     batch: int = 4,
     frames: int = 8,
     size: int = 128,
+    consistency: Consistency = "matched",
+    consistency_weight: float = 0.1,
 ) -> Path:
     """Fine-tune ``model`` on a triplet folder and write a model folder that ``vedit instruct --model`` takes.
 
-    ``dtype`` is that of the written weights ("auto": bf16); training itself computes in bf16 with fp32 weights. Raises
-    ``InputError`` for unusable triplets, ``ModelError`` for a model that cannot be trained so.
+    ``dtype`` is that of the written weights ("auto": bf16); training itself computes in bf16 with fp32 weights. What
+    is there to resume from lies in the folder's ``training``, which is no part of the model. Raises ``InputError`` for
+    unusable triplets, ``ModelError`` for a model that cannot be trained so, ``UsageError`` for a folder or size.
     """
-    import shutil
-
     from vedit import weights
 
     torch.set_num_threads(threads)
     out = Path(output)
+    training = out / weights.TRAINING
     bundle = weights.open_bundle(model, "instruct")
     parts = bundle.components
+    _check_output(out, bundle)
     codec = weights.load_vae(parts["vae"])
+    if size % codec.stride:
+        raise UsageError(f"--size {size}: {bundle.name} needs a multiple of {codec.stride}")
     network = weights.load_unet(parts["unet"], in_channels=2 * codec.channels)
     if frames > network.max_frames:
         raise UsageError(f"--frames {frames}: {model} takes at most {network.max_frames} frames")
     schedule = weights.load_schedule(parts["scheduler"])
     triplets = folder_triplets(Path(data), frames, size)
-    encode, embed = encoders(parts["vae"], parts["clip"], parts["tokenizer"], device)
     count = sum(len(t.edits) for t in triplets)
-    log(f"{len(triplets)} source clips, {count} edits of {frames} frames at {size} pixels")
-    latents = encode_triplets(out / "training" / "latents", triplets, encode, embed, len(triplets), count)
     settings = Settings(
-        steps=steps, batch=min(batch, count), frames=frames, rate=learning_rate, seed=seed, save_every=min(250, steps)
+        steps=steps, batch=min(batch, count), frames=frames, rate=learning_rate, seed=seed,
+        save_every=min(250, steps), consistency=consistency, consistency_weight=consistency_weight,
+    )  # fmt: skip
+    identity = {"base": bundle.parts_sha256, "data": _hash_of(Path(data)), "size": size}
+    Run(training, told_apart(settings, count, identity), resume)  # refuses before anything is encoded
+    encode, embed = encoders(parts["vae"], parts["clip"], parts["tokenizer"], device)
+    log(f"{len(triplets)} source clips, {count} edits of {frames} frames at {size} pixels")
+    latents = encode_triplets(
+        training / "latents", triplets, encode, embed, len(triplets), count, json.dumps(identity | {"frames": frames})
     )
     average = fit(
-        out / "training", network, schedule, latents, settings, device=device, resume=resume, unscale=codec.unscale
-    )
-    for file in sorted(bundle.path.rglob("*")):
-        kept = file.suffix in {".json", ".txt", ".safetensors", ".md"} and parts["unet"] not in file.parents
-        if file.is_file() and kept and out.resolve() not in file.resolve().parents:
-            target = out / file.relative_to(bundle.path)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(file, target)
+        training, network, schedule, latents, settings,
+        device=device, resume=resume, unscale=codec.unscale, identity=identity,
+    )  # fmt: skip
+    _copy_parts(bundle, out)
     trained = averaged(network, average)
     assert isinstance(trained, VideoUNet)
     written = {"auto": torch.bfloat16, "bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}[dtype]
     trained.save(out / parts["unet"].relative_to(bundle.path), written)
+    (out / CARD).write_text(_card(out, bundle, settings, size, count, device), encoding="utf-8")
     weights.write_manifest(out)
     return out
+
+
+def _check_output(out: Path, bundle: Bundle) -> None:
+    """Raise ``UsageError`` for a folder that holds a model which this training did not write."""
+    from vedit import weights
+    from vedit.weights.search import is_model
+
+    if out.resolve() == bundle.path.resolve():
+        raise UsageError(f"--output {out}: is the model to start from; choose another folder")
+    if is_model(out) and not (out / weights.TRAINING).is_dir():
+        raise UsageError(f"--output {out}: holds a model already; choose another folder")
+
+
+def _hash_of(data: Path) -> str:
+    """Of all that a triplet folder says and shows, hexadecimal."""
+    from vedit.world.triplets import MANIFEST, read_manifest
+
+    files = dict.fromkeys(file for entry in read_manifest(data) for file in (entry.source, entry.edited))
+    hashes = [sha256(file) for file in (data / MANIFEST, *files)]
+    return hashlib.sha256("\n".join(hashes).encode()).hexdigest()
+
+
+def _copy_parts(bundle: Bundle, out: Path) -> None:
+    """All of the model that is not trained, into ``out``: its card under another name, a bundle's name ``out``'s."""
+    import shutil
+
+    from vedit import weights
+    from vedit.weights.search import BUNDLE
+
+    apart = (bundle.components["unet"], bundle.path / weights.TRAINING, out.resolve())
+    for file in sorted(bundle.path.rglob("*")):
+        kept = file.suffix in {".json", ".txt", ".safetensors", ".md"} and not file.name.startswith(".")
+        if file.is_file() and kept and not any(folder in (file, *file.parents) for folder in apart):
+            target = out / file.relative_to(bundle.path)
+            target = target if target != out / CARD else out / BASE_CARD
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, target)
+    if (out / BUNDLE).is_file():
+        described = json.loads((out / BUNDLE).read_text(encoding="utf-8")) | {"name": out.resolve().name}
+        (out / BUNDLE).write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
+
+
+def _card(out: Path, bundle: Bundle, settings: Settings, size: int, count: int, device: str) -> str:
+    """The card of a trained model: of what, with what and how long."""
+    from vedit import __version__, weights
+    from vedit.training.plot import read_log
+
+    training, unet = out / weights.TRAINING, bundle.components["unet"].relative_to(bundle.path)
+    _, losses = read_log(training / "log.jsonl")
+    seconds = json.loads((training / "state.json").read_text(encoding="utf-8"))["seconds"]
+    weight_file = out / unet / "diffusion_pytorch_model.safetensors"
+    facts = {
+        "edits": count, "size": f"{size} pixels", **asdict(settings), "device": device,
+        "wall time": f"{seconds / 60:.1f} min", "loss, first and last logged": f"{losses[0]:.4f}, {losses[-1]:.4f}",
+        f"sha256 of {weight_file.relative_to(out).as_posix()}": sha256(weight_file), "vedit": __version__,
+    }  # fmt: skip
+    rows = "\n".join(f"| {name} | {value} |" for name, value in facts.items())
+    base = f" ({BASE_CARD})" if (out / BASE_CARD).is_file() else ""
+    return (
+        f"# {out.resolve().name}\n\n"
+        f"A model for `vedit instruct`: {bundle.name} (sha256 of its parts {bundle.parts_sha256}), trained further on "
+        f"triplets of source, instruction and edit by `vedit train-adapter instructvid2vid`. Only its U-Net was "
+        f"trained; the other parts, their licence and what the preset says it knows are those of the base{base}.\n\n"
+        f"| setting | value |\n|---|---|\n{rows}\n\n"
+        "Nothing was measured on clips that were kept out of the training: look at its edits before you rely on them.\n"
+    )

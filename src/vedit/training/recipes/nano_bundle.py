@@ -42,6 +42,7 @@ PRESET = {
     "frames": 16,
     "overlap": 2,
     "noise_share": 1.0,
+    "margin": 16,  # it was trained on crops: without, the rim is dotted
     "size": 256,
     "multiple": 8,
 }

@@ -108,7 +108,7 @@ def train(
         for group in optimiser.param_groups:
             group["lr"] = rate * warm_cosine(step, steps)
         target = pictures.to(device)
-        with torch.autocast(device, torch.bfloat16):
+        with torch.autocast(torch.device(device).type, torch.bfloat16):
             latents = vae.encode(target).latent_dist.mode().float()  # type: ignore[union-attr]
             jitter = torch.randn(latents.shape, generator=torch_rng(seed, step, 1)).to(device) * noise
             decoded = vae.decode(latents + jitter).sample.float()  # type: ignore[union-attr]
