@@ -301,7 +301,7 @@ def train(
 
     torch.set_num_threads(threads)
     out = Path(output)
-    bundle = weights.open_bundle(model, "instruct")
+    bundle = weights.open_bundle(model, "instruct", recipe="instructvid2vid")
     parts = bundle.components
     codec = weights.load_vae(parts["vae"])
     network = weights.load_unet(parts["unet"], in_channels=2 * codec.channels)
