@@ -8,6 +8,7 @@ before made (section 4, "more frame editing"), and frames that were made before 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -17,7 +18,7 @@ from pydantic import BaseModel, Field
 from vedit.diffusion import edm
 from vedit.diffusion.edm import EDM
 from vedit.diffusion.noise import frame_noise
-from vedit.engines.base import Drag, Edited, Share, Window, Work
+from vedit.engines.base import Drag, Edited, Execution, Share, Window, Work
 from vedit.engines.image2video import Image2Video, Image2VideoSettings
 from vedit.engines.shared import Carry, Tally, timed
 from vedit.errors import UsageError
@@ -47,11 +48,13 @@ class ReVideo:
     name: ClassVar[str] = "revideo"
     Settings: ClassVar[type[BaseModel]] = Settings
     takes_adapter: ClassVar[bool] = True
+    hinders: ClassVar[Mapping[str, str]] = {"compile": "its control hangs on the network anew at every call"}
+    branches = staticmethod(Image2Video.branches)
 
     def __init__(self, base: Image2Video, network: ReVideoUNet, settings: Settings, *, seed: int = 0, stage: int = 3):
         """``network`` is ``base``'s with its control branch; ``stage``: of the training that it ended with."""
         self.base = base
-        self.network = network.to(base.device, base.dtype).eval()
+        self.network: ReVideoUNet = base.place(network.eval())
         self.settings = settings
         self.dtype = base.dtype
         self._seed = seed
@@ -66,6 +69,7 @@ class ReVideo:
         seed: int,
         device: str,
         dtype: torch.dtype,
+        execution: Execution | None = None,
         cache: Cache | None = None,
         adapter: str | Path | None = None,
     ) -> Self:
@@ -74,7 +78,7 @@ class ReVideo:
         if adapter is None:
             raise UsageError(f"--method {cls.name}: {bundle.name} carries no control for it; give one with --adapter")
         about, tensors = adapters.load(adapter, cls.name, bundle)
-        base = Image2Video.from_bundle(bundle, device=device, dtype=dtype)
+        base = Image2Video.from_bundle(bundle, device=device, dtype=dtype, execution=execution, placed=False)
         network = network_of(base.network, about, tensors, str(adapters.find(adapter)))
         assert isinstance(settings, Settings)
         return cls(base, network, settings, seed=seed, stage=stage_of(about))
@@ -146,9 +150,9 @@ class ReVideo:
             ids: torch.Tensor,
             return_dict: bool = False,
         ) -> tuple[torch.Tensor]:
-            output = self.network(sample, level, states, ids, given, self._gate)
+            output = self.network(sample, level, states, ids, given.expand(len(sample)), self._gate)
             if len(kept):
-                alpha, beta = edm.alpha_beta(torch.exp(4 * level.double()))
+                alpha, beta = edm.alpha_beta(torch.exp(4 * level.double().view(-1, 1, 1, 1, 1)))
                 count, channels = len(kept), kept.shape[1]
                 seen = sample[:, :count, :channels].double()
                 output = output.float()  # half precision would not lead there

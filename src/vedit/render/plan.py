@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
 
+from vedit.engines.base import Execution
 from vedit.errors import ResourceError, UsageError
 from vedit.jobs import EditJob, one_line
 from vedit.render import estimate, machine
@@ -65,6 +66,8 @@ class Plan:
     motion: Motion | None = None
     first_frame: FirstFrame | None = None
     memory: memory_plans.MemoryPlan | None = None  # with --vram alone
+    execution: Execution = field(default_factory=Execution)
+    vae_dtype: str = ""  # of the autoencoder, which may need more than the networks
 
     @property
     def hwaccel(self) -> str:
@@ -105,6 +108,8 @@ class Plan:
                 "working_height": self.working_height,
                 "device": self.device,
                 "dtype": self.dtype,
+                "vae_dtype": self.vae_dtype,
+                "execution": asdict(self.execution),
                 "memory_plan": None if self.memory is None else self.memory.report(),
                 "threads": self.threads,
                 "hwaccel": self.hwaccel,
@@ -186,6 +191,9 @@ def plan(job: EditJob) -> Plan:
     elif engines.takes_adapter(job.method) and not engines.tunes_to_clip(job.method):
         carried = _carried(job, bundle)
     settings = _settings(job, bundle)
+    execution = Execution(job.channels_last, job.compile, job.batch_guidance)
+    if execution != Execution():
+        engines.check_execution(job.method, execution)
     window, overlap = _window(job, bundle.preset)
     multiple, crop = int(bundle.preset.get("multiple", DEFAULT_MULTIPLE)), None
     if motion is not None:
@@ -194,6 +202,8 @@ def plan(job: EditJob) -> Plan:
     width, height = working_size(info, job.size, multiple, None if crop is None else crop[2:])
     device = machine.choose_device(job.device)
     dtype = machine.choose_dtype(job.dtype, device)
+    if job.compile:
+        machine.check_compiler(device)
     accelerator, notes = _accelerator(job, info, device)
     threads = job.threads or machine.cores()
     if not info.frames_declared and info.duration is None:
@@ -203,8 +213,10 @@ def plan(job: EditJob) -> Plan:
         limited = memory_plans.fit(
             bundle, _vram(job.vram), window=min(window, max(edited, overlap + 1)), overlap=overlap, width=width,
             height=height, device=device, dtype=dtype, adapter=_adapter_file(job.adapter or carried),
+            branches=engines.branches(job.method, settings) if job.batch_guidance else 1, compiled=job.compile,
         )  # fmt: skip
         window = min(window, limited.window) if limited.steps else window
+        execution = replace(execution, batch_guidance=limited.branches > 1, offload=limited.offload)
     shares = estimate.shares(edited, window, overlap)
     work = engines.work(job.method, bundle, settings, shares)
     cost = estimate.cost(
@@ -223,6 +235,7 @@ def plan(job: EditJob) -> Plan:
         job, info, time_range, bundle, settings, width, height, window, overlap, device, dtype, threads, encoder,
         edited, len(shares), work.evaluations, cost.memory_mb, cost.seconds, warnings, mask,
         adapter=carried, accelerator=accelerator, notes=notes, motion=motion, first_frame=first_frame, memory=limited,
+        execution=execution, vae_dtype=memory_plans.vae_dtype(bundle, dtype),
     )  # fmt: skip
 
 
