@@ -124,16 +124,21 @@ def report(work: Path, out: Path, clip: Path, encoder: Encoder) -> None:
         page.commit(evaluate(clips, question, watcher=page))
 
 
+def shown(figure: float | str | None) -> str:
+    """For the table; an infinite or undefined figure is a word."""
+    return "–" if figure is None else figure if isinstance(figure, str) else f"{figure:.4g}"
+
+
 def table(rows: list[dict[str, Any]]) -> str:
     """Markdown: the edit's figure, then the exact one's in brackets where it says something."""
-    shown = ("psnr_reference", "ssim_reference", "warp_error", "frame_difference", "colour_drift", "sharpness_ratio",
+    columns = ("psnr_reference", "ssim_reference", "warp_error", "frame_difference", "colour_drift", "sharpness_ratio",
              "frame_consistency_adjacent", "textual_alignment", "directional_similarity")  # fmt: skip
-    lines = [f"| clip | operation | {' | '.join(shown)} |", "|---" * (len(shown) + 2) + "|"]
+    lines = [f"| clip | operation | {' | '.join(columns)} |", "|---" * (len(columns) + 2) + "|"]
     for row in rows:
         cells = []
-        for name in shown:
-            own, exact = row["edit"][name], row["exact"][name]
-            cells.append(f"{own:.4g}" if name.endswith("_reference") else f"{own:.4g} ({exact:.4g})")
+        for name in columns:
+            own, exact = (shown(row[of][name]) for of in ("edit", "exact"))
+            cells.append(own if name.endswith("_reference") else f"{own} ({exact})")
         lines.append(f"| {row['clip']} | {row['operation']} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from fractions import Fraction
 from pathlib import Path
 
@@ -109,10 +110,41 @@ def test_mask_and_reference(real, source, edit, frames, tmp_path):
     assert found["ssim_unedited"]["value"] == pytest.approx(1)
     assert found["psnr"]["value"] < 20
     assert found["psnr_reference"]["value"] < 20
-    # The same mask as a video of its own.
+    # The same mask as a video of its own, and as transparency, which `vedit instruct --mask` takes for black too.
     moving = edit("mask", [np.repeat(mask[..., None], 3, -1)] * 6)
-    words[1] = moving
-    assert measured(real, source, edited, *words)["edited"][0]["metrics"] == found
+    opaque = np.dstack([np.full((64, 96, 3), 255, np.uint8), mask])
+    cv2.imwrite(str(tmp_path / "opaque.png"), opaque)
+    for other in (moving, tmp_path / "opaque.png"):
+        words[1] = other
+        assert measured(real, source, edited, *words)["edited"][0]["metrics"] == found
+
+
+def test_a_mask_of_numbered_pictures_is_a_video(real, make_clip, frames, tmp_path):
+    import cv2
+
+    masks = [np.zeros((64, 96), np.uint8) for _ in frames]
+    (tmp_path / "masks").mkdir()
+    for number, mask in enumerate(masks):
+        mask[:, 10 * number : 10 * number + 20] = 255
+        cv2.imwrite(str(tmp_path / "masks" / f"{number}.png"), mask)
+    one = make_clip(tmp_path / "one.mkv", frames, **LOSSLESS)
+    inside = [np.where(mask[..., None] > 0, 255 - frame, frame) for mask, frame in zip(masks, frames, strict=True)]
+    other = make_clip(tmp_path / "other.mkv", inside, **LOSSLESS)
+    words = ["--mask", tmp_path / "masks", "--metrics", "psnr_unedited"]
+    assert measured(real, one, other, *words)["edited"][0]["metrics"]["psnr_unedited"]["infinite"]
+
+
+def test_a_folder_of_pictures_is_a_clip(real, make_clip, frames, tmp_path):
+    import cv2
+
+    (tmp_path / "pictures").mkdir()
+    for number, frame in enumerate(frames):
+        cv2.imwrite(str(tmp_path / "pictures" / f"{number}.png"), frame[..., ::-1])
+    clip = make_clip(tmp_path / "clip.mkv", frames, **LOSSLESS)
+    answer = measured(real, tmp_path / "pictures", clip, "--metrics", "psnr")
+    assert (answer["frames"], answer["edited"][0]["metrics"]["psnr"]["infinite"]) == (6, True)
+    (tmp_path / "nothing").mkdir()
+    one_error_line(real("evaluate", tmp_path / "nothing", clip), 3, "nothing", "images")
 
 
 def test_tracks(real, source, tmp_path):
@@ -204,6 +236,59 @@ def test_gates(real, source, darker, edit, frames):
     assert (high["edited"], high["value"], high["over"]) == (str(source), None, 60)  # infinite is over
 
 
+def test_a_gate_may_ask_for_equality(real, source, darker):
+    words = ["--metrics", "psnr", "--fail-under", "psnr=inf", "--json"]
+    assert real("evaluate", source, source, *words).code == 0
+    done = real("evaluate", source, darker, *words)
+    assert done.code == 6
+    (failed,) = strict(done.out)["failed"]
+    assert (failed["under"], failed["infinite_bound"]) == (None, True)
+
+
+def test_a_failed_gate_of_a_clip_figure_carries_the_model(real, source, darker):
+    words = ["--metrics", "psnr", "--fail-under", "frame_consistency_all=1.5", "--device", "cpu", "--json"]
+    done = real("evaluate", source, darker, *words)
+    assert (done.code, strict(done.out)["failed"][0]["model"]) == (6, "nano")
+
+
+def strict(text: str) -> dict:
+    """JSON as the standard has it, which knows no infinity."""
+
+    def refuse(word: str) -> None:
+        raise AssertionError(f"{word} is no JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+# names
+
+
+def test_edits_of_one_name_are_told_apart(real, source, darker, tmp_path):
+    (tmp_path / "b").mkdir()
+    other = (tmp_path / "b" / "darker.mkv").resolve()
+    other.write_bytes(source.read_bytes())
+    done = real("evaluate", source, darker, other, "--metrics", "psnr")
+    assert done.out.splitlines()[0].split() == [str(darker), str(other)]
+
+
+def test_names_that_no_line_and_no_utf8_can_hold(real, source, darker, tmp_path):
+    name = os.fsdecode(b"b\xe9\n.mkv")
+    try:
+        odd = darker.rename(tmp_path / name)
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names only")
+    words = ["evaluate", source, odd, "--metrics", "psnr", "--csv", tmp_path / "t.csv", "--report", tmp_path / "report"]
+    done = real(*words)
+    assert (done.code, done.err) == (0, "")
+    assert len(done.out.splitlines()) == 3  # a header, psnr, the report
+    rows = list(csv.DictReader((tmp_path / "t.csv").open(encoding="utf-8", newline="")))
+    assert rows[0]["edited"] == str(odd).replace("\udce9", "\\udce9")
+    assert json.loads(real(*words, "-y", "--json").out)["edited"][0]["path"] == str(odd)
+    kept = (tmp_path / "report" / "results.json").read_text(encoding="utf-8")
+    assert json.loads(kept)["edited"][0]["path"] == str(odd)
+    assert "\ufffd" in (tmp_path / "report" / "frames.csv").read_text(encoding="utf-8")
+
+
 # what it refuses
 
 
@@ -240,6 +325,16 @@ def test_masks_and_references_of_another_size(real, source, darker, tmp_path, ed
     )
 
 
+def test_a_file_that_is_given_is_looked_at_whatever_is_measured(real, source, darker, tmp_path):
+    import cv2
+
+    words = ["evaluate", source, darker, "--metrics", "psnr"]
+    for option in ("--mask", "--reference", "--tracks"):
+        one_error_line(real(*words, option, tmp_path / "gone"), 3, "gone")
+    cv2.imwrite(str(tmp_path / "small.png"), np.zeros((32, 96), np.uint8))
+    one_error_line(real(*words, "--mask", tmp_path / "small.png"), 3, "small.png", "96×32")
+
+
 def test_a_clip_of_one_frame(real, edit, frames):
     one = edit("one", frames[:1])
     one_error_line(real("evaluate", one, one, "--metrics", BARE), 3, "one.mkv", "one frame", "--metrics psnr")
@@ -271,6 +366,9 @@ def test_what_is_not_a_number_for_a_clip(real, edit):
         (["--features", "no-such-network"], 3, "not a folder"),
         (["--metrics", "fid"], 2, "--features"),
         (["--report", "/no/such/folder/report", "--metrics", "psnr"], 2, "--report"),
+        (["--features", "no-such-network", "--mask", "m.png"], 2, "--mask is for single clips"),
+        (["--metrics", "FID"], 2, "--features"),
+        (["--fail-over", "psnr=inf"], 2, "finite"),
     ],
     ids=str,
 )
@@ -278,7 +376,26 @@ def test_wrong_words(real, source, darker, words, code, said):
     one_error_line(real("evaluate", source, darker, *words), code, said)
 
 
-def test_the_table_never_replaces_a_clip(real, source, darker):
+def test_the_table_never_replaces_what_is_read(real, source, darker, tmp_path):
     before = darker.read_bytes()
-    one_error_line(real("evaluate", source, darker, "--metrics", "psnr", "--csv", darker, "-y"), 2, "one of the clips")
+    words = ["evaluate", source, darker, "--metrics", "psnr"]
+    one_error_line(real(*words, "--csv", darker, "-y"), 2, "files to be read")
     assert darker.read_bytes() == before
+    tracks = tmp_path / "tracks.json"
+    tracks.write_text(json.dumps({"tracks": [{"points": [[60, 30], [50, 30]]}]}))
+    one_error_line(real(*words, "--tracks", tracks, "--csv", tracks, "-y"), 2, "files to be read")
+    assert json.loads(tracks.read_text())
+
+
+def test_the_table_is_no_part_of_the_report(real, source, darker, tmp_path):
+    words = ["evaluate", source, darker, "--metrics", "psnr", "--report", tmp_path / "report"]
+    (tmp_path / "report").mkdir()
+    one_error_line(real(*words, "--csv", tmp_path / "report" / "frames.csv"), 2, "--csv", "made anew")
+
+
+def test_a_report_never_takes_away_what_is_read(real, source, darker, tmp_path):
+    words = ["evaluate", source, darker, "--metrics", "psnr", "--report", tmp_path / "report", "-y"]
+    assert real(*words).code == 0
+    sheet = tmp_path / "report" / "sheets" / "edit-1.png"
+    one_error_line(real(*words, "--mask", sheet), 2, "edit-1.png lies in it")
+    assert sheet.is_file()

@@ -87,6 +87,19 @@ def test_frames_are_counted_where_no_header_says(synth, tmp_path):
     assert count_frames(replace(info, frames_declared=False, frames=1)) == 7
 
 
+@pytest.mark.parametrize(
+    ("paths", "expected"),
+    [
+        (["x/a.mp4", "x/b.mp4"], ["a.mp4", "b.mp4"]),
+        (["x/a.mp4", "y/a.mp4", "b.mp4"], ["x/a.mp4", "y/a.mp4", "b.mp4"]),
+        (["a.mp4", "a.mp4", "a.mp4"], ["a.mp4", "a.mp4 (2)", "a.mp4 (3)"]),
+        (["x/a\n.mp4", ".", "\udce9"], ["a\ufffd.mp4", ".", "\ufffd"]),
+    ],
+)
+def test_labels_tell_files_apart(paths, expected):
+    assert module.labels(paths) == expected
+
+
 def test_shown():
     assert [module.shown(value) for value in (None, float("inf"), 0.000123456, 31.4159265)] == [
         "–",

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from vedit.errors import UsageError
-from vedit.metrics.evaluate import Question, evaluate
+from vedit.metrics.evaluate import Figure, Question, evaluate
 from vedit.metrics.pairs import Clips
-from vedit.metrics.registry import choose
-from vedit.metrics.report import Report, Series, _for_script, check_folder, preview_size
+from vedit.metrics.registry import MEASURES, choose
+from vedit.metrics.report import Report, Series, _for_script, _plot, check_folder, preview_size
 
 
 @pytest.fixture
@@ -49,6 +49,22 @@ def test_what_is_in_a_report(clips, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["edit.mkv", "report", "source.mkv"]
 
 
+def test_clips_of_one_name_are_told_apart(clips, tmp_path):
+    (tmp_path / "edited").mkdir()
+    other = tmp_path / "edited" / "source.mkv"
+    other.write_bytes((tmp_path / "edit.mkv").read_bytes())
+    write(Clips.open(clips.source.path, [str(other)]), tmp_path / "report")
+    rows = list(csv.DictReader((tmp_path / "report" / "frames.csv").open()))
+    assert [row["clip"] for row in rows[:2]] == [clips.source.path, str(other)]
+    assert f"<h3>{other}</h3>" in (tmp_path / "report" / "index.html").read_text()
+
+
+def test_a_plot_of_a_clip_figure_carries_the_model():
+    measure = MEASURES["frame_consistency_adjacent"]
+    plot = _plot(Figure(measure, 0.9, 1.0, "nano"), {(1, measure.name): [0.9], (1, "psnr"): [30.0]})
+    assert (plot["model"], plot["lines"]) == ("nano", [{"edit": 0, "values": [0.9]}])
+
+
 def test_previews_are_what_every_browser_plays(clips, tmp_path):
     import av
 
@@ -78,6 +94,10 @@ def test_a_report_is_replaced_only_when_asked_and_nothing_else_ever_is(clips, tm
     with pytest.raises(UsageError, match="-y replaces it"):
         write(clips, tmp_path / "report")
     write(clips, tmp_path / "report", overwrite=True)
+    (tmp_path / "report" / "notes.txt").write_text("kept")
+    with pytest.raises(UsageError, match=r"notes\.txt beside a report"):
+        write(clips, tmp_path / "report", overwrite=True)
+    (tmp_path / "report" / "notes.txt").unlink()
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "letters.txt").write_text("dear")
     with pytest.raises(UsageError, match="other files"):

@@ -30,13 +30,25 @@ def configure(*, quiet: bool = False, verbose: bool = False) -> None:
 
 
 def result(text: str) -> None:
-    """What the command was asked for, on standard output."""
+    """What the command was asked for, on standard output; characters that it cannot take are escaped."""
+    encoding = sys.stdout.encoding or "ascii"
+    if not _sayable(text, sys.stdout.errors or "strict"):
+        text = text.encode(encoding, "backslashreplace").decode(encoding)
     print(text, flush=True)
 
 
 def result_json(value: Any) -> None:
-    """The same as one line of JSON."""
-    result(json.dumps(value, ensure_ascii=False))
+    """The same as one line of JSON, whose own escapes stand for what standard output cannot take."""
+    text = json.dumps(value, ensure_ascii=False)
+    result(text if _sayable(text) else json.dumps(value))
+
+
+def _sayable(text: str, errors: str = "strict") -> bool:
+    try:  # a file's name need not be UTF-8, and standard output need not be either
+        text.encode(sys.stdout.encoding or "ascii", errors)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 @contextlib.contextmanager

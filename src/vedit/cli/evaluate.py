@@ -85,30 +85,34 @@ def evaluate(
     from vedit.metrics import gates, registry
 
     bounds = gates.parse_gates(fail_under or (), fail_over or ())
-    if features or any(Path(name).is_dir() for name in [source, *edited]):
-        _compare_folders(source, edited, features or [], metrics, bounds, device, json, csv, report, overwrite)
-        return
     given = {"clip": clip, "pickscore": pickscore, "mask": mask, "reference": reference, "tracks": tracks,
              "prompt": prompt, "source_prompt": source_prompt}  # fmt: skip
+    if features or any(_holds_clips(name) for name in [source, *edited]):
+        for name, value in given.items():
+            if value is not None and name != "clip":
+                raise UsageError(f"{registry.OPTION[name]} is for single clips, not for folders; leave it out")
+        _compare_folders(source, edited, features or [], metrics, bounds, device, json, csv, report, overwrite)
+        return
     for name, value in given.items():
         if value is not None and not value.strip():
             raise UsageError(f"{registry.OPTION[name]} is empty; give one, or leave the option out")
     asked = registry.choose(
         metrics, frozenset(name for name, value in given.items() if value is not None), [gate.metric for gate in bounds]
     )
+    read = [source, *edited, *(path for path in (mask, reference, tracks) if path is not None)]
     if csv is not None:
-        _check_csv(csv, [source, *edited], overwrite)
+        _check_csv(csv, read, overwrite)
     if report is not None:
-        from vedit.metrics.report import check_folder
+        from vedit.metrics.report import check_folder, lies_in
 
-        check_folder(report, overwrite, [source, *edited])
+        check_folder(report, overwrite, read)
+        if csv is not None and lies_in(csv, report):
+            raise UsageError(f"--csv {csv}: lies in the folder of --report, which is made anew; choose another place")
     from vedit.metrics.pairs import Clips
 
     named = {measure.name for measure in asked} if metrics is not None else {gate.metric for gate in bounds}
     wants = {need for measure in asked for need in measure.needs}
-    clips = Clips.open(
-        source, edited, mask if "mask" in wants else None, reference if "reference" in wants else None
-    )  # fmt: skip
+    clips = Clips.open(source, edited, mask, reference)
     from vedit.cli.progress import reporter
 
     with console.results_only(), reporter("none" if quiet else progress.value) as told:
@@ -136,7 +140,8 @@ def _compare_folders(
     if report is not None:
         raise UsageError("--report shows single clips, not folders; leave it out")
     if csv is not None:
-        _check_csv(csv, [], overwrite)
+        inside = [folder for folder in (source, *edited) if Path(folder).is_dir()]
+        _check_csv(csv, [str(file) for folder in inside for file in Path(folder).iterdir()], overwrite)
     from vedit.metrics import distribution
     from vedit.render import machine
 
@@ -163,6 +168,7 @@ def _measure(
 
     if any(measure.frames for measure in asked):
         clips.require_same_size()
+    clips = clips.needed(wants)
     question = Question(
         asked, named, bounds, given["prompt"], given["source_prompt"], **_loaded(clips, given, wants, device, told)
     )
@@ -181,7 +187,7 @@ def _measure(
 def _loaded(clips: Clips, given: dict[str, str | None], wants: set[str], device: str, told: Progress) -> dict[str, Any]:
     """The tracks and models that are wanted."""
     made: dict[str, Any] = {}
-    if "tracks" in wants and given["tracks"] is not None:
+    if given["tracks"] is not None:  # what cannot be used is an error even where nothing asks for it
         from vedit.metrics.evaluate import count_frames
         from vedit.metrics.tracks import read_tracks
 
@@ -206,15 +212,27 @@ def _loaded(clips: Clips, given: dict[str, str | None], wants: set[str], device:
     return made
 
 
+def _holds_clips(name: str) -> bool:
+    """Whether ``name`` is a folder with videos in it; one with images is a clip."""
+    if not Path(name).is_dir():
+        return False
+    from vedit.metrics.distribution import SUFFIXES
+
+    return any(file.suffix.lower() in SUFFIXES for file in Path(name).iterdir())
+
+
 def _check_csv(path: str, inputs: list[str], overwrite: bool) -> None:
     target = Path(path)
     if target.is_dir():
         raise UsageError(f"--csv {path}: is a folder; give a file name")
-    if not Path(os.path.realpath(path)).parent.is_dir():
+    parent = Path(os.path.realpath(path)).parent
+    if not parent.is_dir():
         raise UsageError(f"--csv {path}: there is no such folder; create it first")
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise UsageError(f"--csv {path}: no permission to write into {parent}; choose another folder")
     if target.exists():
         if any(os.path.exists(name) and os.path.samefile(path, name) for name in inputs):
-            raise UsageError(f"--csv {path}: is one of the clips; choose another name")
+            raise UsageError(f"--csv {path}: is one of the files to be read; choose another name")
         if not overwrite:
             raise UsageError(f"--csv {path}: exists already; -y replaces it")
 
@@ -255,4 +273,4 @@ def _as_csv(rows: list[dict[str, Any]]) -> bytes:
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    return text.getvalue().encode()
+    return text.getvalue().encode("utf-8", "backslashreplace")

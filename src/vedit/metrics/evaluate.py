@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from vedit import __version__
@@ -77,18 +78,24 @@ def _finite(value: float | None) -> float | None:
 
 @dataclass(frozen=True)
 class Failure:
-    """A gate that an edit did not pass."""
+    """A gate that an edit did not pass. ``model``: the one that says so."""
 
     gate: Gate
     edited: str
     value: float | None
+    model: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON values."""
+        """As JSON values, which have no infinite number either."""
         entry: dict[str, Any] = {"metric": self.gate.metric, "edited": self.edited, "value": _finite(self.value)}
         if self.value is not None and math.isinf(self.value):
             entry["infinite"] = True
-        return entry | {"over" if self.gate.over else "under": self.gate.bound}
+        entry["over" if self.gate.over else "under"] = _finite(self.gate.bound)
+        if math.isinf(self.gate.bound):
+            entry["infinite_bound"] = True
+        if self.model is not None:
+            entry["model"] = self.model
+        return entry
 
 
 @dataclass(frozen=True)
@@ -147,9 +154,9 @@ def failures_of(answer: Told) -> list[Failure]:
     found = []
     for path, figures in zip(answer.edited, answer.figures, strict=True):
         for gate in answer.gates:
-            value = figures[gate.metric].value
-            if not gate.passed(math.nan if value is None else value):
-                found.append(Failure(gate, path, value))
+            figure = figures[gate.metric]
+            if not gate.passed(math.nan if figure.value is None else figure.value):
+                found.append(Failure(gate, path, figure.value, figure.model))
     return found
 
 
@@ -380,9 +387,7 @@ def table(answer: Told) -> list[dict[str, Any]]:
 
 def lines(answer: Told) -> str:
     """The table for people: a row for every measure, a column for every edit."""
-    from pathlib import Path
-
-    names = [Path(path).name for path in answer.edited]
+    names = labels(answer.edited)
     beside = any(figure.measure.beside for row in answer.figures for figure in row.values())
     header = ["", *names, *(["source"] if beside else []), "", ""]
     body = [
@@ -397,6 +402,18 @@ def lines(answer: Told) -> str:
         for measure in answer.measures
     ]
     return _columns([header, *body])
+
+
+def labels(paths: Sequence[str]) -> list[str]:
+    """What tells files apart for people: their names; as typed where names are equal; numbered where that is too."""
+    names = [_plain(Path(path).name or path) for path in paths]
+    names = [_plain(path) if names.count(name) > 1 else name for path, name in zip(paths, names, strict=True)]
+    return [f"{name} ({names[:n].count(name) + 1})" if name in names[:n] else name for n, name in enumerate(names)]
+
+
+def _plain(text: str) -> str:
+    """``text`` on one line, with marks for what has no sign: control characters, bytes that are no UTF-8."""
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
 
 
 def _columns(rows: Sequence[Sequence[str]]) -> str:

@@ -38,7 +38,7 @@ def parse_gates(under: Sequence[str], over: Sequence[str]) -> tuple[Gate, ...]:
 
 def _gate(text: str, option: str, over: bool) -> Gate:
     name, equals, value = text.partition("=")
-    name = name.strip().replace("-", "_")
+    name = name.strip().replace("-", "_").lower()
     if not equals or not name:
         raise UsageError(f"{option} {text}: expected METRIC=VALUE, as in {option} psnr=30")
     known(name, option)
@@ -48,4 +48,6 @@ def _gate(text: str, option: str, over: bool) -> Gate:
         bound = math.nan
     if math.isnan(bound):
         raise UsageError(f"{option} {text}: {value.strip()!r} is not a number")
+    if math.isinf(bound) and (over or bound < 0):
+        raise UsageError(f"{option} {text}: no figure could change the outcome; give a finite number")
     return Gate(name, bound, over)

@@ -5,18 +5,22 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
+import cv2
 import numpy as np
 
 from vedit.errors import InputError
 from vedit.metrics.pictures import Picture
 from vedit.video.info import ClipInfo, open_input, probe
+from vedit.video.mask import read_picture
 from vedit.video.reader import Reader, SourceFrame
+from vedit.video.source import is_sequence
 
 _STILLS = ("_pipe", "image2")  # how FFmpeg names the containers of single pictures
+_HALF = 128  # grey level from which on a mask is white
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,12 @@ class Clips:
             probe(reference) if reference is not None else None,
         )
 
+    @property
+    def paths(self) -> list[str]:
+        """Of all of them."""
+        others = [info for info in (self.mask, self.reference) if info is not None]
+        return [info.path for info in (self.source, *self.edited, *others)]
+
     def require_same_size(self) -> None:
         """``InputError`` for the first file whose displayed size is not the source's."""
         others = [*self.edited, *(info for info in (self.mask, self.reference) if info is not None)]
@@ -47,6 +57,14 @@ class Clips:
                     f"{info.path}: is {_says(info)} pixels, the source {self.source.path} is {_says(self.source)}; "
                     "only clips of one size can be compared"
                 )
+
+    def needed(self, wants: set[str]) -> Clips:
+        """Without a mask or reference that no measure wants, so that they are not decoded."""
+        return replace(
+            self,
+            mask=self.mask if "mask" in wants else None,
+            reference=self.reference if "reference" in wants else None,
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +88,7 @@ def matched(clips: Clips) -> Iterator[Matched]:
     Raises ``InputError`` where a clip has fewer or more frames than the source, or shows one at another time.
     """
     still = clips.mask if clips.mask is not None and _is_still(clips.mask) else None
-    fixed = _read_still(still) if still is not None else None
+    fixed = _read_still(still, clips.source) if still is not None else None
     moving = [*clips.edited]
     if clips.mask is not None and still is None:
         moving.append(clips.mask)
@@ -142,17 +160,23 @@ def _says(info: ClipInfo) -> str:
 
 
 def _is_still(info: ClipInfo) -> bool:
-    return any(word in info.container for word in _STILLS)
+    return any(word in info.container for word in _STILLS) and not is_sequence(info.path)
 
 
-def _read_still(info: ClipInfo) -> np.ndarray:
-    with Reader(info.path, info) as reader:
-        return as_mask(next(iter(reader)).rgb())
+def _read_still(info: ClipInfo, source: ClipInfo) -> np.ndarray:
+    """(H, W) bool, read as the editing commands read it: what is transparent is black."""
+    grey = read_picture(info.path)
+    if grey.shape[::-1] != _size(source):
+        raise InputError(
+            f"{info.path}: holds {grey.shape[1]}×{grey.shape[0]} pixels, the source {source.path} is {_says(source)}; "
+            "save the mask again as PNG of that size"
+        )
+    return grey >= _HALF
 
 
 def as_mask(rgb: np.ndarray) -> np.ndarray:
     """(H, W) bool from a picture (H, W, 3) uint8: true where it is white, half grey and above."""
-    return rgb.max(-1) >= 128
+    return cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY) >= _HALF
 
 
 @dataclass(frozen=True)

@@ -56,6 +56,7 @@ _SSIM = (
     "averaged, whole windows only"
 )
 _SMALL = f"at a short side of {SHORT_SIDE} pixels"
+_EYES = "what --clip sees is what its own preprocessing leaves of a frame, mostly the middle square"
 _FLOW = "DIS optical flow, preset medium"
 
 _ALL = (
@@ -132,13 +133,13 @@ _ALL = (
     ),
     Measure(
         "frame_consistency_all", "clip", "cosine", "higher",
-        "mean cosine of the CLIP image embeddings of all pairs of different frames", ("clip",), frames=2, beside=True,
-        plotted=False,
+        f"mean cosine of the CLIP image embeddings of all pairs of different frames; {_EYES}", ("clip",), frames=2,
+        beside=True, plotted=False,
     ),
     Measure(
         "frame_consistency_adjacent", "clip", "cosine", "higher",
         "mean cosine of the CLIP image embeddings of consecutive frames; higher than over all pairs by nature, never "
-        "to be compared with it",
+        f"to be compared with it; {_EYES}",
         ("clip",), frames=2, beside=True,
     ),
     Measure(
@@ -205,7 +206,7 @@ def choose(wanted: str | None, given: frozenset[str], gated: Sequence[str] = ())
 def _named(wanted: str | None, given: frozenset[str]) -> list[str]:
     if wanted is None:
         return [measure.name for measure in _ALL if given.issuperset(measure.needs)]
-    words = [word.strip().replace("-", "_") for word in wanted.split(",") if word.strip()]
+    words = [word.strip().replace("-", "_").lower() for word in wanted.split(",") if word.strip()]
     if not words:
         raise UsageError(f"--metrics {wanted!r}: names none; known: {', '.join(MEASURES)}")
     names: list[str] = []

@@ -12,6 +12,7 @@ import html
 import json
 import math
 import os
+import re
 import shutil
 import string
 import tempfile
@@ -26,9 +27,8 @@ import cv2
 import numpy as np
 
 from vedit.errors import UsageError
-from vedit.metrics.evaluate import SOURCE, Answer, Figure, Question, failures_of, shown, to_dict
+from vedit.metrics.evaluate import SOURCE, Answer, Figure, Question, failures_of, labels, shown, to_dict
 from vedit.metrics.pairs import Clips, Matched
-from vedit.metrics.registry import Measure
 from vedit.signals import deferred
 from vedit.video.sheet import SheetSampler, contact_sheet, encode_png
 
@@ -36,6 +36,11 @@ RESULTS = "results.json"
 POINTS = 3000  # of a plotted line; longer clips are averaged
 LONGEST = 640  # pixels of a preview's longer side
 _SIDECAR_BYTES = 1 << 20
+# All that a report has, and what file managers leave: nothing else is ever removed.
+_OURS = re.compile(
+    r"index\.html|results\.json|frames\.csv|media(/(source|edit-\d+)\.mp4)?|sheets(/edit-\d+\.png)?"
+    r"|(.*/)?(\.DS_Store|Thumbs\.db|desktop\.ini)"
+)
 
 
 class Report:
@@ -44,7 +49,7 @@ class Report:
     def __init__(self, folder: str, clips: Clips, question: Question, *, overwrite: bool = False) -> None:
         self.folder = Path(folder)
         self._clips, self._question, self._overwrite = clips, question, overwrite
-        check_folder(folder, overwrite, [clips.source.path, *(info.path for info in clips.edited)])
+        check_folder(folder, overwrite, clips.paths)
         self._plotted = [measure for measure in question.measures if measure.plotted]
         self._end = 0.0
 
@@ -88,13 +93,14 @@ class Report:
         """Write what is left and give the folder its name. Raises ``UsageError`` if the name was taken meanwhile."""
         for preview in self._previews:
             preview.finish()
+        names = labels([info.path for info in (self._clips.source, *self._clips.edited)])
         for number, sheet in enumerate(self._sheets, 1):
-            picture = contact_sheet(sheet.rows(), ["source", Path(self._clips.edited[number - 1].path).name])
+            picture = contact_sheet(sheet.rows(), ["source", names[number]])
             (self._made / "sheets" / f"edit-{number}.png").write_bytes(encode_png(picture))
-        names = [Path(info.path).name for info in (self._clips.source, *self._clips.edited)]
         self._series.write_csv(self._made / "frames.csv", names)
-        results = json.dumps(to_dict(answer), ensure_ascii=False, indent=1)
-        (self._made / RESULTS).write_text(results + "\n", encoding="utf-8")
+        results = json.dumps(to_dict(answer), ensure_ascii=False, indent=1) + "\n"
+        # A file name that is no UTF-8 is so written with JSON's own escapes, and reads back as it was.
+        (self._made / RESULTS).write_text(results, encoding="utf-8", errors="backslashreplace")
         (self._made / "index.html").write_text(self._page(answer, names), encoding="utf-8")
         self._series.close()
         (self._made / "series.tmp").unlink()
@@ -118,7 +124,9 @@ class Report:
             "frames": self._series.count,
             "stride": stride,
             "times": times,
-            "plots": [plot for measure in self._plotted if (plot := _plot(measure, lines))["lines"]],
+            "plots": [
+                plot for measure in self._plotted if (plot := _plot(answer.figures[0][measure.name], lines))["lines"]
+            ],
         }
         return template.substitute(
             title=_escape(f"{names[0]}: {', '.join(names[1:])}"),
@@ -136,7 +144,9 @@ class Report:
                 for n, name in enumerate(names)
                 if n
             ),
-            sidecars="\n".join(_sidecar(info.path) for info in self._clips.edited),
+            sidecars="\n".join(
+                _sidecar(info.path, name) for info, name in zip(self._clips.edited, names[1:], strict=True)
+            ),
             definitions="\n".join(
                 f"<dt>{_escape(measure.name)}</dt><dd>{_escape(measure.definition)}</dd>"
                 for measure in self._question.measures
@@ -161,12 +171,25 @@ def check_folder(folder: str, overwrite: bool, inputs: list[str]) -> None:
         return
     if not (path / RESULTS).is_file() or not (path / "index.html").is_file():
         raise UsageError(f"--report {folder}: holds other files than a report; choose another folder")
+    foreign = next((file for file in sorted(path.rglob("*")) if not _OURS.fullmatch(_inside(file, path))), None)
+    if foreign is not None:
+        raise UsageError(
+            f"--report {folder}: holds {_inside(foreign, path)} beside a report; move it away, or choose another folder"
+        )
     if not overwrite:
         raise UsageError(f"--report {folder}: holds a report already; -y replaces it")
-    real = os.path.realpath(folder)
     for name in inputs:
-        if os.path.realpath(name).startswith(real + os.sep):
+        if lies_in(name, folder):
             raise UsageError(f"--report {folder}: {name} lies in it and would be lost; choose another folder")
+
+
+def lies_in(path: str, folder: str) -> bool:
+    """Whether a file is, or would be, somewhere below ``folder``."""
+    return os.path.realpath(path).startswith(os.path.realpath(folder) + os.sep)
+
+
+def _inside(path: Path, folder: Path) -> str:
+    return path.relative_to(folder).as_posix()
 
 
 class Series:
@@ -217,7 +240,7 @@ class Series:
         """One line for every frame and group: frame, time, clip, and a column for every measure."""
         import csv
 
-        with path.open("w", newline="", encoding="utf-8") as file:
+        with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(["frame", "time", "clip", *self._names])
             for index, row in enumerate(self._rows()):
@@ -316,13 +339,14 @@ def _for_script(value: Any) -> str:
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def _plot(measure: Measure, lines: dict[tuple[int, str], list[float | None]]) -> dict[str, Any]:
+def _plot(figure: Figure, lines: dict[tuple[int, str], list[float | None]]) -> dict[str, Any]:
+    measure = figure.measure
     found = [
         {"edit": group - 1, "values": values}
         for (group, name), values in lines.items()
         if name == measure.name and any(value is not None for value in values)
     ]
-    return {"name": measure.name, "unit": measure.unit, "lines": found}
+    return {"name": measure.name, "unit": measure.unit, "model": figure.model, "lines": found}
 
 
 def _plots_note(stride: int) -> str:
@@ -387,10 +411,10 @@ def _rest(figure: Figure) -> str:
     )
 
 
-def _sidecar(path: str) -> str:
+def _sidecar(path: str, label: str) -> str:
     """The job's sidecar, which the editing commands write beside a result."""
     name = f"{path}.vedit.json"
-    title = f"<h3>{_escape(Path(path).name)}</h3>"
+    title = f"<h3>{_escape(label)}</h3>"
     if not os.path.isfile(name):
         return f'{title}<p class="note">There is no sidecar {_escape(name)}.</p>'
     with open(name, encoding="utf-8", errors="replace") as file:

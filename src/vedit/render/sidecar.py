@@ -44,7 +44,8 @@ def versions() -> dict[str, str]:
 
 def write_json(path: str, value: dict[str, Any]) -> None:
     """Write ``value`` beside ``path`` and rename it into place, so that nobody ever sees half of it."""
-    write_bytes(path, (json.dumps(value, ensure_ascii=False, indent=2) + "\n").encode())
+    # A file name that is no UTF-8 is so written with JSON's own escapes, and reads back as it was.
+    write_bytes(path, (json.dumps(value, ensure_ascii=False, indent=2) + "\n").encode("utf-8", "backslashreplace"))
 
 
 def write_bytes(path: str, data: bytes) -> None:

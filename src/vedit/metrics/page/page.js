@@ -116,7 +116,7 @@
     const box = element("div", byId("plots"));
     box.className = "plot";
     box.dataset.metric = entry.name;
-    element("h3", box, entry.name + (entry.unit ? ", " + entry.unit : ""));
+    element("h3", box, entry.name + (entry.unit ? ", " + entry.unit : "") + (entry.model ? " (" + entry.model + ")" : ""));
     const canvas = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": entry.name + " over time" }, box);
     let low = Infinity, high = -Infinity;
     for (const line of entry.lines) for (const value of line.values) if (value !== null) { low = Math.min(low, value); high = Math.max(high, value); }
