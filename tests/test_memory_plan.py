@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -102,9 +103,69 @@ def test_the_ladder(bundle):
     assert shorter.window < 4
     assert shorter.steps[-1] == f"windows of {shorter.window} frames, not 4"
     with pytest.raises(
-        ResourceError, match=r"^--vram 0.1G: 0.7 GB are needed even with the autoencoder .*does not move"
+        ResourceError, match=r"^--vram 0.1G: 0.7 GB are needed even with the autoencoder .*that is the main memory"
     ):
         memory.fit(bundle, 100 * MB, **options)
+
+
+def test_branches_at_once_come_apart_first(bundle, monkeypatch):
+    one, both = (memory.plan(bundle, **sizes(), branches=count) for count in (1, 2))
+    assert both.denoise == pytest.approx(2 * one.denoise, rel=0.1)
+    assert (one.decode, one.weights) == (both.decode, both.weights)
+
+    def large(made: memory.MemoryPlan, *_: Any) -> memory.MemoryPlan:
+        """As it is with a large network: its own features are the most."""
+        return replace(made, encode=MB, decode=MB, denoise=10 * MB * made.branches * made.window)
+
+    monkeypatch.setattr(memory, "_measured", large)
+    whole = memory.plan(bundle, **sizes(), branches=2)
+    apart = memory.fit(bundle, whole.peak - 1, **sizes(), overlap=0, branches=2)
+    assert apart.branches == 1
+    assert apart.steps == ("the branches of the guidance one after the other",)
+
+
+def test_weights_wait_elsewhere_as_the_last_step(bundle, monkeypatch):
+    """And the steps before it are taken back as far as they are not needed any more."""
+
+    def large(made: memory.MemoryPlan, *_: Any) -> memory.MemoryPlan:
+        coded = 10 * MB * (made.pixels_at_once or made.window) // (1 + made.tiled)
+        return replace(made, encode=coded, decode=coded, denoise=MB * made.window)
+
+    monkeypatch.setattr(memory, "_measured", large)
+    monkeypatch.setattr(memory, "_layer_bytes", lambda part, size: {"a": size * MB, "b": size * 30 * MB})
+    options = sizes(window=4, device="cuda") | {"overlap": 0}
+    whole = memory.plan(bundle, **sizes(window=4, device="cuda"))
+    assert whole.largest == 2 * 30 * 4 * MB, "the layer that goes, and the next one"
+    limit = whole.peak - sum(whole.weights.values()) + whole.largest
+    moved = memory.fit(bundle, limit, **options)
+    assert moved.offload
+    assert moved.peak == limit
+    assert moved.steps == ("the weights wait in main memory and come layer by layer",)
+    assert (moved.window, moved.tiled, moved.pixels_at_once) == (4, False, None)
+    tighter = memory.fit(bundle, limit - 1, **options)
+    assert tighter.offload
+    assert tighter.steps[0] == moved.steps[0]
+    assert len(tighter.steps) > 1
+    with pytest.raises(ResourceError, match="which stay where they are with --compile"):
+        memory.fit(bundle, limit, **options, compiled=True)
+    with pytest.raises(ResourceError, match="come layer by layer"):
+        memory.fit(bundle, 100 * MB, **options)
+
+
+def test_fp16_leaves_room_for_an_autoencoder_that_overflows(bundle):
+    """It may come to compute in fp32; the networks do not."""
+    half, single, narrow = (memory.plan(bundle, **sizes(dtype=dtype)) for dtype in ("fp16", "fp32", "bf16"))
+    assert (half.decode, half.weights["vae"]) == (single.decode, single.weights["vae"])
+    assert (half.denoise, half.weights["unet"]) == (narrow.denoise, narrow.weights["unet"])
+    assert memory.vae_dtype(bundle, "fp16") == "fp16"
+
+
+def test_layers_are_those_of_the_file(bundle):
+    unet = load.load_unet2d(bundle.components["unet"])
+    layers = memory._layer_bytes(bundle.components["unet"], 4)
+    for name, module in unet.named_modules():
+        size = 4 * sum(p.numel() for p in module.parameters(recurse=False))
+        assert layers.get(name, 0) == size
 
 
 def test_frame_by_frame_is_the_same_and_tiles_nearly(bundle):
@@ -163,6 +224,58 @@ def test_the_option(model, tmp_path, capfd, monkeypatch):
     assert any(warning.startswith(f"--vram {limit}: ") for warning in done["warnings"])
     sidecar = json.loads((tmp_path / "out.mp4.vedit.json").read_text())
     assert limit in json.dumps(sidecar)
+    assert sidecar["memory_plan"]["steps"] == done["memory_plan"]["steps"]
+    assert done["execution"] == sidecar["execution"]
+    assert not any(done["execution"].values())
+    code, out, err = run("--json", "--channels-last", "--batch-guidance", "-y", "-o", str(tmp_path / "out.mp4"))
+    assert code == 0, err
+    sidecar = json.loads((tmp_path / "out.mp4.vedit.json").read_text())
+    for told in (json.loads(out)["execution"], sidecar["execution"]):
+        assert told == {"channels_last": True, "compile": False, "batch_guidance": True, "offload": False}
+    assert sidecar["job"]["batch_guidance"]
+    code, _, err = run("--dry-run", "--batch-guidance", "--method", "fatezero")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "--batch-guidance: is not for fatezero" in err
     code, _, err = run("--dry-run", "--vram", "1M")
     assert (code, err.count("\n")) == (5, 1)
     assert run("--dry-run", "--vram", "much")[0] == 2
+
+
+def test_an_autoencoder_that_overflows_is_told(tmp_path, tiny_models, monkeypatch):
+    """Half precision on the CPU is refused for being slow; here it is let through."""
+    from safetensors.torch import load_file, save_file
+
+    from vedit import render
+    from vedit.engines import base
+    from vedit.jobs import EditJob
+    from vedit.world.clipfile import write_clip
+
+    folder = tiny_models.write_diffusers(tmp_path / "sd", "StableDiffusionPipeline")
+    file = folder / "vae" / "diffusion_pytorch_model.safetensors"
+    tensors = load_file(file)
+    tensors["post_quant_conv.weight"] *= 100.0
+    tensors["decoder.conv_in.weight"] *= 1e5
+    save_file(tensors, file, metadata={"format": "pt"})
+    clip = tmp_path / "in.mp4"
+    write_clip(clip, torch.rand(3, 64, 64, 3, generator=torch.Generator().manual_seed(0)).numpy(), 8)
+    monkeypatch.setattr(base, "choose_dtype", lambda name, device: torch.float16)
+    job = EditJob.build(
+        command="prompt-edit", method="sdedit", source_prompt="a dog", prompt="a cat", input=str(clip), size=64,
+        output=str(tmp_path / "out.mp4"), model=str(folder), device="cpu", settings={"steps": 2},
+    )  # fmt: skip
+    plan = render.plan(job)
+    assert (plan.report()["dtype"], plan.report()["vae_dtype"]) == ("fp16", "fp16")
+    done = render.run(plan)
+    assert done.report()["vae_dtype"] == "fp32"
+    assert any("overflowed in fp16" in warning for warning in done.warnings)
+    sidecar = json.loads((tmp_path / "out.mp4.vedit.json").read_text())
+    assert (sidecar["dtype"], sidecar["vae_dtype"]) == ("fp16", "fp32")
+
+
+def test_a_video_model_is_planned_too(tmp_path, tiny_models):
+    """Where diffusers makes a few tensors on the CPU, whatever it is told."""
+    bundle = weights.open_bundle(tiny_models.write_image2video(tmp_path / "svd"), "image2video")
+    one, both = (memory.plan(bundle, **sizes(width=64), branches=count) for count in (1, 2))
+    assert both.denoise > 1.5 * one.denoise
+    assert memory.vae_dtype(bundle, "fp16") == "fp32"
+    assert memory.vae_dtype(bundle, "bf16") == "bf16"

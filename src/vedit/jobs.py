@@ -68,6 +68,9 @@ class EditJob(BaseModel):
     dtype: Literal["auto", "fp32", "fp16", "bf16"] = "auto"
     hwaccel: Literal["none", "auto", "cuda"] = "auto"  # what decodes; auto: a CUDA device that runs the networks
     vram: str | None = None  # memory that the networks may hold: "8G"; None: no limit, and no plan
+    channels_last: bool = False  # how the diffusion network runs; see vedit.engines.base.Execution
+    compile: bool = False
+    batch_guidance: bool = False
     threads: int | None = Field(None, ge=1, le=1024)  # None: the cores this process may use
 
     codec: str | None = None  # encoder; None: the writer's choice for the container

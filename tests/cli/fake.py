@@ -81,7 +81,16 @@ class Inverter:
 
 
 def load(
-    method: str, bundle: Any, settings: Any, *, seed: int, device: str, dtype: str, cache: Any, adapter: Any = None
+    method: str,
+    bundle: Any,
+    settings: Any,
+    *,
+    seed: int,
+    device: str,
+    dtype: str,
+    cache: Any,
+    execution: Any = None,
+    adapter: Any = None,
 ) -> Inverter:
     return Inverter(settings, seed)
 

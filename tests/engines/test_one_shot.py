@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -187,10 +186,10 @@ def test_a_step_at_stable_diffusions_real_size(method):
     def network():
         return UNet2DConditionModel(cross_attention_dim=768)  # the defaults are SD 1.x's, the text width aside
 
-    codec: Any = SimpleNamespace(channels=4)
-    codec.to = lambda device, dtype: codec
-    text: Any = SimpleNamespace(width=768, can_embed=False)
-    text.to = lambda device: text
+    codec: Any = torch.nn.Module()
+    codec.channels, codec.beside = 4, lambda dtype: dtype
+    text: Any = torch.nn.Module()
+    text.width, text.can_embed = 768, False
     schedule = Schedule.scaled_linear(offset=1, final_alpha_cumprod=None)
     with torch.device("meta"), torch.inference_mode():
         tensors = method.Network(network(), method.Config()).trained()

@@ -53,3 +53,53 @@ def test_scaling_is_that_of_the_autoencoder(codec, tiny_models):
 def test_sides_must_divide_by_the_stride(codec, tiny_models):
     with pytest.raises(ValueError, match="divide by 8"):
         codec.encode(tiny_models.clip_frames(1, 30, 40))
+
+
+@pytest.fixture
+def overflowing(tmp_path, tiny_models):
+    """An AutoencoderKL whose decoder leaves what fp16 can hold; each of its weights is still within."""
+    tiny_models.write_diffusers(tmp_path)
+    codec = weights.load_vae(tmp_path / "vae")
+    with torch.no_grad():
+        codec.vae.post_quant_conv.weight.mul_(100.0)
+        codec.vae.decoder.conv_in.weight.mul_(1e5)
+    assert codec.vae.decoder.conv_in.weight.abs().max() < torch.finfo(torch.float16).max
+    return codec
+
+
+@torch.no_grad()
+def test_an_overflow_in_fp16_goes_on_in_fp32(overflowing, tiny_models):
+    latents = overflowing.encode(tiny_models.clip_frames(3))
+    wanted = overflowing.decode(latents)
+    assert wanted.isfinite().all()
+    half = overflowing.to(torch.float16)
+    assert not half.vae.decode(half.unscale(latents).half()).sample.isfinite().all(), "nothing overflows here"
+    assert half.dtype == torch.float16
+    assert not half.overflowed
+    again = half.encode(tiny_models.clip_frames(3))
+    assert not half.overflowed, "the encoder stays within"
+    torch.testing.assert_close(again, latents, atol=0.05, rtol=0)
+    torch.testing.assert_close(half.decode(latents), wanted, atol=0.01, rtol=0)
+    assert half.overflowed
+    assert half.dtype == torch.float32
+
+
+@torch.no_grad()
+def test_what_comes_in_as_no_number_is_not_the_codec_s_fault(overflowing):
+    half = overflowing.to(torch.float16)
+    assert not half.decode(torch.full((1, 4, 4, 4), float("nan"))).isfinite().any()
+    assert not half.overflowed
+    assert half.dtype == torch.float16
+
+
+def test_what_an_autoencoder_computes_in_beside_fp16(tmp_path, tiny_models):
+    """Stable Video Diffusion's says beforehand that fp16 is too narrow; diffusers sets the flag for every other too."""
+    tiny_models.write_image2video(tmp_path / "svd")
+    tiny_models.write_diffusers(tmp_path / "sd")
+    svd, sd = (weights.load_vae(tmp_path / name / "vae") for name in ("svd", "sd"))
+    assert svd.beside(torch.float16) == torch.float32
+    assert svd.beside(torch.bfloat16) == torch.bfloat16
+    assert sd.vae.config["force_upcast"]
+    assert sd.beside(torch.float16) == torch.float16
+    assert svd.can_overflow
+    assert sd.can_overflow

@@ -162,6 +162,15 @@ class Shell:
     vram: Annotated[
         str | None, _option("--vram", metavar="SIZE", help="Memory the networks may hold, as in 8G. [no limit]")
     ] = None
+    channels_last: Annotated[
+        bool, _option("--channels-last", help="Networks' weights with the channels innermost; some GPUs are faster so.")
+    ] = False
+    compile: Annotated[
+        bool, _option("--compile", help="Compile the network first (torch.compile); for long clips.")
+    ] = False
+    batch_guidance: Annotated[
+        bool, _option("--batch-guidance", help="All branches of the guidance at once: faster on a GPU, more memory.")
+    ] = False
     codec: Annotated[
         str | None, _option("--codec", metavar="NAME", help="Video encoder, by FFmpeg's name. [fits the container]")
     ] = None
@@ -183,7 +192,7 @@ class Shell:
         """The fields that go into the job as they are."""
         as_is = ("model", "seed", "size", "window", "overlap", "start", "end", "device", "threads", "vram", "codec",
                  "crf", "preset", "pix_fmt", "compare", "sheet", "overwrite", "stream", "fps", "mask",
-                 "feather")  # fmt: skip
+                 "feather", "channels_last", "compile", "batch_guidance")  # fmt: skip
         return {name: getattr(self, name) for name in as_is} | {
             "dtype": self.dtype.value,
             "hwaccel": self.hwaccel.value,

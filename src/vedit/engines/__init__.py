@@ -12,7 +12,7 @@ from vedit.errors import UsageError
 
 if TYPE_CHECKING:
     from vedit.cache import Cache
-    from vedit.engines.base import Engine, Share, Work
+    from vedit.engines.base import Engine, Execution, Share, Work
     from vedit.engines.model import ModelEngine
     from vedit.weights import Bundle
 
@@ -50,6 +50,8 @@ __all__ = [
     "ROLES",
     "advice",
     "advised",
+    "branches",
+    "check_execution",
     "load",
     "methods_for",
     "settings_of",
@@ -73,6 +75,18 @@ def takes_adapter(method: str) -> bool:
 def tunes_to_clip(method: str) -> bool:
     """Whether the adapter of a method is trained on the clip that it edits, so that an edit can train it first."""
     return bool(getattr(_engine(method), "tunes_to_clip", False))
+
+
+def check_execution(method: str, execution: Execution) -> None:
+    """Raise ``UsageError`` for a way to run networks that ``method`` cannot have."""
+    for name, reason in _engine(method).hinders.items():
+        if getattr(execution, name):
+            raise UsageError(f"--{name.replace('_', '-')}: is not for {method}: {reason}; leave it out")
+
+
+def branches(method: str, settings: BaseModel) -> int:
+    """How many branches the guidance of ``method`` has that count."""
+    return len(_engine(method).branches(settings))
 
 
 def settings_of(method: str) -> type[BaseModel]:
@@ -126,6 +140,7 @@ def load(
     seed: int = 0,
     device: str = "cpu",
     dtype: str = "auto",
+    execution: Execution | None = None,
     cache: Cache | None = None,
     adapter: str | None = None,
 ) -> Engine:
@@ -143,8 +158,9 @@ def load(
     check_device(device)
     more: dict[str, Any] = {"adapter": adapter} if takes_adapter(method) else {}
     return engine.from_bundle(
-        bundle, settings, seed=seed, device=device, dtype=choose_dtype(dtype, device), cache=cache, **more
-    )
+        bundle, settings, seed=seed, device=device, dtype=choose_dtype(dtype, device), execution=execution,
+        cache=cache, **more,
+    )  # fmt: skip
 
 
 def _engine(method: str) -> type[ModelEngine]:

@@ -12,7 +12,7 @@ Windows follow one another: the first frame of a window was made by the one befo
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -25,9 +25,9 @@ from vedit.diffusion.attention import Call, Place, attend, attention, places, re
 from vedit.diffusion.edm import EDM, Step
 from vedit.diffusion.inversion import Trajectory
 from vedit.diffusion.sampling import Progress
-from vedit.engines.base import Edited, Share, Spread, Window, Work
+from vedit.engines.base import Edited, Execution, Share, Spread, Window, Work
 from vedit.engines.image2video import Condition, Image2Video, Image2VideoSettings, edited_before
-from vedit.engines.shared import Carry, Tally, fresh, timed
+from vedit.engines.shared import REWIRES, Carry, Tally, fresh, timed
 
 if TYPE_CHECKING:
     from vedit.weights import Bundle
@@ -136,6 +136,8 @@ class AnyV2V:
     name: ClassVar[str] = "anyv2v"
     Settings: ClassVar[type[BaseModel]] = Settings
     takes_adapter: ClassVar[bool] = False
+    hinders: ClassVar[Mapping[str, str]] = REWIRES
+    branches = staticmethod(Image2Video.branches)
 
     def __init__(self, base: Image2Video, settings: Settings, *, seed: int = 0, cache: Cache | None = None) -> None:
         """``cache``: for the way back to noise; a base without an identity keeps nothing."""
@@ -155,11 +157,13 @@ class AnyV2V:
         seed: int,
         device: str,
         dtype: torch.dtype,
+        execution: Execution | None = None,
         cache: Cache | None = None,
     ) -> Self:
         """Load the base. Raises ``ModelError``."""
         assert isinstance(settings, Settings)
-        return cls(Image2Video.from_bundle(bundle, device=device, dtype=dtype), settings, seed=seed, cache=cache)
+        base = Image2Video.from_bundle(bundle, device=device, dtype=dtype, execution=execution)
+        return cls(base, settings, seed=seed, cache=cache)
 
     def knows(self, prompt: Spread) -> str | None:
         """A warning when a text is given: an image-to-video model reads none."""

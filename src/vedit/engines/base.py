@@ -72,6 +72,21 @@ class Share:
     before: bool = False
 
 
+@dataclass(frozen=True)
+class Execution:
+    """How networks run. It changes what that takes, and the result by rounding alone.
+
+    ``channels_last``: weights of 2D convolutions lie with the channels innermost. ``compile``: the diffusion network
+    by ``torch.compile``. ``batch_guidance``: all branches of the guidance in one evaluation. ``offload``: weights wait
+    in main memory and come layer by layer.
+    """
+
+    channels_last: bool = False
+    compile: bool = False
+    batch_guidance: bool = False
+    offload: bool = False
+
+
 @dataclass(frozen=True, eq=False)
 class Drag:
     """What shall move, where, and how, at the working size.

@@ -14,7 +14,7 @@ up to ``store_memory``, on disk beyond.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
@@ -43,7 +43,7 @@ from vedit.diffusion.schedule import Schedule, Step
 from vedit.diffusion.words import Alignment, align
 from vedit.engines.base import Share, Work
 from vedit.engines.prompt import InversionSettings, PromptEngine
-from vedit.engines.shared import Tally
+from vedit.engines.shared import REWIRES, Tally
 from vedit.errors import ModelError
 from vedit.jobs import PromptPair
 
@@ -99,6 +99,7 @@ class FateZero(PromptEngine):
 
     name: ClassVar[str] = "fatezero"
     Settings: ClassVar[type[BaseModel]] = Settings
+    hinders: ClassVar[Mapping[str, str]] = REWIRES
 
     def __init__(self, *parts: Any, **more: Any) -> None:
         super().__init__(*parts, **more)

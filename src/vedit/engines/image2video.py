@@ -7,7 +7,7 @@ frame rate, how much moves, and how much noise was put on the picture.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
@@ -20,9 +20,10 @@ from vedit.diffusion import edm
 from vedit.diffusion.edm import EDM, Step
 from vedit.diffusion.noise import frame_noise
 from vedit.diffusion.sampling import Progress
-from vedit.engines.base import Window, Work
-from vedit.engines.shared import Carry, Tally, check_channels
+from vedit.engines.base import Execution, Window, Work
+from vedit.engines.shared import Carry, Tally, check_channels, evaluator
 from vedit.errors import ModelError
+from vedit.nets.placing import place
 
 if TYPE_CHECKING:
     from diffusers import UNetSpatioTemporalConditionModel
@@ -86,10 +87,13 @@ class Image2Video:
         *,
         device: str = "cpu",
         dtype: torch.dtype = torch.float32,
+        execution: Execution | None = None,
+        placed: bool = True,
         model: str = "the model",
         identity: str = "",
     ) -> None:
-        """``identity``: the hash of the model. Raises ``ModelError`` where the parts do not fit each other."""
+        """``identity``: the hash of the model. ``placed``: whether ``network`` is made ready to run; else the caller
+        does that, by :meth:`place`. Raises ``ModelError`` where the parts do not fit each other."""
         config = network.config
         channels = (2 * codec.channels, codec.channels)
         check_channels((config["in_channels"], config["out_channels"]), channels, "image-to-video", model)
@@ -100,19 +104,27 @@ class Image2Video:
             )
         if config["projection_class_embeddings_input_dim"] != 3 * config["addition_time_embed_dim"]:
             raise ModelError(f"{model}: its U-Net does not read three numbers (frame rate, motion, noise)")
-        # Stable Video Diffusion's autoencoder overflows in fp16, and says so.
-        whole = dtype == torch.float16 and bool(codec.vae.config.get("force_upcast"))
-        self.codec = codec.to(device, torch.float32 if whole else dtype)
-        self.encoder = encoder.to(device, dtype)
-        self.network: Any = torch.nn.Module.to(network, device, dtype)  # diffusers' own prints advice
-        self.levels = levels
+        self.execution = how = execution or Execution()
         self.device = device
         self.dtype = dtype
+        last = how.channels_last
+        self.codec: Codec = place(codec, device, codec.beside(dtype), offload=how.offload, channels_last=last)
+        self.encoder = place(encoder, device, dtype, offload=how.offload)
+        self.network: Any = self.place(network) if placed else network
+        self.levels = levels
         self.model = model
         self.identity = identity
 
     @classmethod
-    def from_bundle(cls, bundle: Bundle, *, device: str, dtype: torch.dtype) -> Self:
+    def from_bundle(
+        cls,
+        bundle: Bundle,
+        *,
+        device: str,
+        dtype: torch.dtype,
+        execution: Execution | None = None,
+        placed: bool = True,
+    ) -> Self:
         """Load vae, image encoder, unet and scheduler. Raises ``ModelError``."""
         parts = bundle.components
         return cls(
@@ -122,8 +134,17 @@ class Image2Video:
             weights.load_levels(parts["scheduler"]),
             device=device,
             dtype=dtype,
+            execution=execution,
+            placed=placed,
             model=bundle.name,
             identity=bundle.sha256,
+        )
+
+    def place(self, network: Any) -> Any:
+        """Make a diffusion network ready to run."""
+        how = self.execution
+        return place(
+            network, self.device, self.dtype, offload=how.offload, channels_last=how.channels_last, compiled=how.compile
         )
 
     def condition(
@@ -149,14 +170,30 @@ class Image2Video:
 
         ``forward``: takes the network's place, with its arguments.
         """
-        tally.evaluations += 1
-        sample = torch.cat([z.float(), condition.latents.expand(len(z), -1, -1, -1)], dim=1)[None]
-        level = torch.tensor([float(edm.c_noise(sigma))], device=self.device)
+        return self.predict_all(z, sigma, [condition], tally, forward)[0]
+
+    def predict_all(
+        self,
+        z: torch.Tensor,
+        sigma: float,
+        conditions: Sequence[Condition],
+        tally: Tally,
+        forward: Forward | None = None,
+    ) -> torch.Tensor:
+        """The same under several conditions in one call, which counts as one of each: (B, T, C, h, w)."""
+        tally.evaluations += len(conditions)
+        shown = [condition.latents.expand(len(z), -1, -1, -1) for condition in conditions]
+        sample = torch.stack([torch.cat([z.float(), latents], dim=1) for latents in shown])
+        level = torch.tensor([float(edm.c_noise(sigma))], device=self.device).expand(len(conditions))
+        states = torch.cat([condition.embedding for condition in conditions])
+        ids = torch.cat([condition.ids for condition in conditions])
         run = self.network if forward is None else forward
-        output = run(
-            sample.to(self.dtype), level, condition.embedding.to(self.dtype), condition.ids, return_dict=False
-        )  # fmt: skip
-        return output[0][0].float()
+        return run(sample.to(self.dtype), level, states.to(self.dtype), ids, return_dict=False)[0].float()
+
+    @staticmethod
+    def branches(settings: Image2VideoSettings) -> tuple[str, ...]:
+        """The branches of the guidance that count, by name."""
+        return (FULL,) if settings.min_guidance == settings.max_guidance == 1.0 else (UNCOND, FULL)
 
     @staticmethod
     def sampling(settings: Image2VideoSettings, frames: int, start: int = 0) -> Work:
@@ -180,18 +217,21 @@ class Image2Video:
     ) -> torch.Tensor:
         """From x (T, C, h, w) at the level of the step ``start`` to clean latents, with guidance rising over frames.
 
-        ``around(branch, step)``: a context around each evaluation, by the name of its branch. ``held`` (K, C, h, w):
-        clean latents of the first frames, which are led to at every step whatever the network makes of them.
+        ``around(branch, step)``: a context around each evaluation, by the name of its branch, which then stays one of
+        its own. ``held`` (K, C, h, w): clean latents of the first frames, which are led to at every step whatever the
+        network makes of them.
         """
         scales = edm.rising(settings.min_guidance, settings.max_guidance, len(x))
 
         def denoise(x: torch.Tensor, step: Step) -> torch.Tensor:
             z = edm.to_network(x, step.sigma)
 
-            def evaluate(branch: str) -> torch.Tensor:
-                with around(branch, step) if around is not None else nullcontext():
-                    return self.predict(z, step.sigma, condition.branch(branch), tally, forward)
+            def together(branches: tuple[str, ...]) -> torch.Tensor:
+                conditions = [condition.branch(branch) for branch in branches]
+                with around(branches[0], step) if around is not None else nullcontext():
+                    return self.predict_all(z, step.sigma, conditions, tally, forward)
 
+            evaluate = evaluator(together, edm.branches(scales), self.execution)
             clean = edm.to_clean(edm.guided(evaluate, scales), x, step.sigma)
             return clean if held is None else torch.cat([held.to(clean), clean[len(held) :]])
 

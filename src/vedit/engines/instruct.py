@@ -67,9 +67,14 @@ class InstructEngine(TextEngine):
         check_text_width(network.unet.config["cross_attention_dim"], encoder.width, self.model)
 
     @classmethod
+    def branches(cls, settings: Any) -> tuple[str, ...]:
+        """See :meth:`ModelEngine.branches`."""
+        return tuple(branch_weights(settings.guidance, settings.video_guidance))
+
+    @classmethod
     def work(cls, settings: Any, schedule: Schedule, share: Share) -> Work:
         """See :meth:`ModelEngine.work`. All frames of the window at every step."""
-        evaluations = settings.steps * len(branch_weights(settings.guidance, settings.video_guidance))
+        evaluations = settings.steps * len(cls.branches(settings))
         return Work(evaluations, evaluations * (share.new + share.reference))
 
     def denoiser(self, source: torch.Tensor, prompt: str, tally: Tally) -> Callable[[torch.Tensor, Step], torch.Tensor]:
@@ -83,10 +88,14 @@ class InstructEngine(TextEngine):
         texts = {True: self._state(prompt), False: self._state("")}
 
         def denoise(z: torch.Tensor, step: Step) -> torch.Tensor:
-            def evaluate(branch: str) -> torch.Tensor:
-                latents = torch.cat([z, unseen if branch == UNCOND else seen], dim=1)
-                return self.network(latents[None], step.timestep, texts[branch == FULL])[0]
+            timestep = torch.tensor(step.timestep, device=z.device)  # a number would be compiled anew each time
 
+            def together(branches: tuple[str, ...]) -> torch.Tensor:
+                latents = [torch.cat([z, unseen if branch == UNCOND else seen], dim=1) for branch in branches]
+                text = torch.cat([texts[branch == FULL] for branch in branches])
+                return self.network(torch.stack(latents), timestep, text)
+
+            evaluate = self.evaluator(together)
             output, made = text_video(evaluate, settings.guidance, settings.video_guidance, settings.guidance_rescale)
             tally.evaluations += made
             return self.schedule.to_clean(output, z, step.timestep)

@@ -13,7 +13,7 @@ is. A method that lets frames see others keeps what it needs of earlier ones its
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
@@ -21,8 +21,9 @@ from pydantic import BaseModel
 
 from vedit import weights
 from vedit.diffusion.sampling import Progress
-from vedit.engines.base import Edited, Share, Window, Work
-from vedit.engines.shared import Carry, Knowledge, Tally, Texts, mirrored, timed
+from vedit.engines.base import Edited, Execution, Share, Window, Work
+from vedit.engines.shared import Carry, Knowledge, Tally, Texts, Together, evaluator, mirrored, timed
+from vedit.nets.placing import place
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,6 +41,7 @@ class ModelEngine(ABC):
     name: ClassVar[str]
     Settings: ClassVar[type[BaseModel]]
     takes_adapter: ClassVar[bool] = False
+    hinders: ClassVar[Mapping[str, str]] = {}  # what of Execution the method cannot have, and why
     stages: ClassVar[tuple[str, ...]] = ("encode", "denoise", "decode_latents")
     margin = 0  # pixels that a frame is longer on the right and below while the model sees it
 
@@ -54,6 +56,7 @@ class ModelEngine(ABC):
         seed: int = 0,
         device: str = "cpu",
         dtype: torch.dtype = torch.float32,
+        execution: Execution | None = None,
         cache: Cache | None = None,
         knowledge: Knowledge | None = None,
         identity: str = "",
@@ -65,14 +68,16 @@ class ModelEngine(ABC):
         self.knowledge = knowledge or Knowledge({})
         self.model = self.knowledge.model
         self.check(codec, encoder, network)
-        self.codec = codec.to(device, dtype)
-        self.encoder = encoder.to(device)
-        self.network: Any = torch.nn.Module.to(network, device, dtype)  # diffusers' own prints advice
+        self.execution = how = execution or Execution()
+        self.device = device
+        self.dtype = dtype
+        last = how.channels_last
+        self.codec: Codec = place(codec, device, codec.beside(dtype), offload=how.offload, channels_last=last)
+        self.encoder = place(encoder, device, offload=how.offload, whole=True)
+        self.network = self.place(network)
         self.schedule = schedule
         self.settings = settings
         self.seed = seed
-        self.device = device
-        self.dtype = dtype
         self._cache = cache if identity else None
         self._identity = identity
 
@@ -87,6 +92,7 @@ class ModelEngine(ABC):
         seed: int,
         device: str,
         dtype: torch.dtype,
+        execution: Execution | None = None,
         cache: Cache | None = None,
     ) -> Self:
         """Load what the method needs of ``bundle``. Raises ``ModelError``."""
@@ -101,9 +107,17 @@ class ModelEngine(ABC):
             seed=seed,
             device=device,
             dtype=dtype,
+            execution=execution,
             cache=cache,
             knowledge=Knowledge.of(bundle),
             identity=bundle.sha256 if cache is not None else "",
+        )
+
+    def place(self, network: Any) -> Any:
+        """Make the diffusion network ready to run."""
+        how = self.execution
+        return place(
+            network, self.device, self.dtype, offload=how.offload, channels_last=how.channels_last, compiled=how.compile
         )
 
     @classmethod
@@ -129,6 +143,11 @@ class ModelEngine(ABC):
         Loads nothing. Raises ``UsageError``.
         """
         return Work(settings.steps, settings.steps * share.new)
+
+    @classmethod
+    @abstractmethod
+    def branches(cls, settings: Any) -> tuple[str, ...]:
+        """The branches of the guidance that count, by name."""
 
     @abstractmethod
     def denoise(
@@ -171,6 +190,10 @@ class ModelEngine(ABC):
         return Edited(
             carry.frames, carry.reconstruction, carry, tally.evaluations, tally.timings, tally.inversion_evaluations
         )
+
+    def evaluator(self, together: Together) -> Callable[[str], torch.Tensor]:
+        """What guidance asks for one branch: as they come, or all at once where branches are batched."""
+        return evaluator(together, self.branches(self.settings), self.execution)
 
     # -- what it knows -------------------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ layers that mix frames see across the border. Memory does not grow with the clip
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
@@ -58,6 +59,7 @@ class OneShotEngine(PromptEngine):
     Settings: ClassVar[type[BaseModel]] = OneShotSettings
     takes_adapter: ClassVar[bool] = True
     tunes_to_clip: ClassVar[bool] = True
+    hinders: ClassVar[Mapping[str, str]] = {"compile": "what it adds hangs on the network's layers as hooks"}
 
     def __init__(self, *parts: Any, **more: Any) -> None:
         super().__init__(*parts, **more)
@@ -90,17 +92,23 @@ class OneShotEngine(PromptEngine):
             raise ModelError(f"{where}: {one_line(error, 'setting ')}; train it again") from None
         tuned: Any = self.Network(self.network, config)
         fill_parameters(tuned.trained(), tensors, where)
-        self._tuned = tuned.eval()
+        self._tuned = super().place(tuned.eval())
+
+    def place(self, network: Any) -> Any:
+        """See :meth:`ModelEngine.place`. :meth:`tune` does it, with what it adds."""
+        return torch.nn.Module.to(network, self.dtype)
 
     @classmethod
     def work(cls, settings: Any, schedule: Schedule, share: Share) -> Work:
         """See :meth:`ModelEngine.work`. The last frames of the window before go along; the training is not counted."""
         return super().work(settings, schedule, Share(share.new + settings.context * share.before))
 
-    def predict(self, z: torch.Tensor, timestep: int, text: str, tally: Tally) -> torch.Tensor:
-        """The tuned network's output for a clip of latents (N, C, h, w) and one text: float32, the same shape."""
-        tally.evaluations += 1
-        return self._tuned(z[None].float(), timestep, self._state(text))[0]
+    def predict_all(self, z: torch.Tensor, timestep: int, texts: tuple[str, ...], tally: Tally) -> torch.Tensor:
+        """The tuned network's output for a clip of latents (N, C, h, w) and some texts: float32, (B, N, C, h, w)."""
+        tally.evaluations += len(texts)
+        clips = z[None].float().expand(len(texts), -1, -1, -1, -1)
+        states = torch.cat([self._state(text) for text in texts])
+        return self._tuned(clips, torch.tensor(timestep, device=z.device), states)
 
     def denoise(
         self, source: torch.Tensor, frames: range, prompt: PromptPair, kept: Kept | None, tally: Tally,
@@ -121,9 +129,10 @@ class OneShotEngine(PromptEngine):
             clip = torch.cat([before.edits[step.index], z]) if count else z
             edits[step.index] = clip[first:]
 
-            def evaluate(branch: str) -> torch.Tensor:
-                return self.predict(clip, step.timestep, texts[branch], tally)
+            def together(branches: tuple[str, ...]) -> torch.Tensor:
+                return self.predict_all(clip, step.timestep, tuple(texts[branch] for branch in branches), tally)
 
+            evaluate = self.evaluator(together)
             output, _ = guidance.text(evaluate, settings.guidance, settings.guidance_rescale)
             return self.schedule.to_clean(output[count:], z, step.timestep)
 

@@ -85,10 +85,15 @@ class PromptEngine(TextEngine):
     # -- editing -------------------------------------------------------------------------------------------------
 
     @classmethod
+    def branches(cls, settings: Any) -> tuple[str, ...]:
+        """See :meth:`ModelEngine.branches`."""
+        return tuple(guidance.text_weights(settings.guidance))
+
+    @classmethod
     def sampling(cls, settings: Any, schedule: Schedule, frames: int, start: int | None = None) -> Work:
         """Of :meth:`sample` on so many frames, from the step ``start`` on; by default where an inversion ends."""
         start = first_step(schedule, settings.steps) if start is None else start
-        evaluations = (settings.steps - start) * len(guidance.text_weights(settings.guidance))
+        evaluations = (settings.steps - start) * len(cls.branches(settings))
         return Work(evaluations, evaluations * frames)
 
     @classmethod
@@ -105,9 +110,15 @@ class PromptEngine(TextEngine):
 
     def predict(self, z: torch.Tensor, timestep: int, text: str, tally: Tally) -> torch.Tensor:
         """The network's output for latents (N, C, h, w) and one text: float32, the same shape."""
-        tally.evaluations += 1
-        state = self._state(text).to(self.dtype).expand(len(z), -1, -1)
-        return self.network(z.to(self.dtype), timestep, state, return_dict=False)[0].float()
+        return self.predict_all(z, timestep, (text,), tally)[0]
+
+    def predict_all(self, z: torch.Tensor, timestep: int, texts: tuple[str, ...], tally: Tally) -> torch.Tensor:
+        """The same for several texts in one call of the network, which counts as one of each: (B, N, C, h, w)."""
+        tally.evaluations += len(texts)
+        states = torch.cat([self._state(text).to(self.dtype).expand(len(z), -1, -1) for text in texts])
+        time = torch.tensor(timestep, device=z.device)  # a number would be compiled anew each time
+        output = self.network(z.to(self.dtype).repeat(len(texts), 1, 1, 1), time, states, return_dict=False)[0]
+        return output.float().unflatten(0, (len(texts), -1))
 
     def inverted(
         self,
@@ -179,15 +190,17 @@ class PromptEngine(TextEngine):
     ) -> torch.Tensor:
         """From latents at the level of the step ``start`` to clean ones, guided by the target prompt.
 
-        ``around(branch, step)``: a context around each evaluation, by the name of its branch. ``solve``: a sampler.
+        ``around(branch, step)``: a context around each evaluation, by the name of its branch, which then stays one of
+        its own. ``solve``: a sampler.
         """
         texts = {guidance.UNCOND: self.settings.negative_prompt, guidance.FULL: prompt.target}
 
         def denoise(z: torch.Tensor, step: Step) -> torch.Tensor:
-            def evaluate(branch: str) -> torch.Tensor:
-                with around(branch, step) if around is not None else nullcontext():
-                    return self.predict(z, step.timestep, texts[branch], tally)
+            def together(branches: tuple[str, ...]) -> torch.Tensor:
+                with around(branches[0], step) if around is not None else nullcontext():
+                    return self.predict_all(z, step.timestep, tuple(texts[branch] for branch in branches), tally)
 
+            evaluate = self.evaluator(together)
             output, _ = guidance.text(evaluate, self.settings.guidance, self.settings.guidance_rescale)
             return self.schedule.to_clean(output, z, step.timestep)
 

@@ -8,6 +8,7 @@ before made (section 4, "more frame editing"), and frames that were made before 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
 
@@ -16,7 +17,7 @@ from pydantic import BaseModel, Field
 
 from vedit.diffusion.edm import EDM
 from vedit.diffusion.noise import frame_noise
-from vedit.engines.base import Drag, Edited, Share, Window, Work
+from vedit.engines.base import Drag, Edited, Execution, Share, Window, Work
 from vedit.engines.image2video import Forward, Image2Video, Image2VideoSettings, edited_before
 from vedit.engines.shared import Carry, Tally, timed
 from vedit.errors import UsageError
@@ -46,11 +47,13 @@ class ReVideo:
     name: ClassVar[str] = "revideo"
     Settings: ClassVar[type[BaseModel]] = Settings
     takes_adapter: ClassVar[bool] = True
+    hinders: ClassVar[Mapping[str, str]] = {"compile": "its control hangs on the network anew at every call"}
+    branches = staticmethod(Image2Video.branches)
 
     def __init__(self, base: Image2Video, network: ReVideoUNet, settings: Settings, *, seed: int = 0, stage: int = 3):
         """``network`` is ``base``'s with its control branch; ``stage``: of the training that it ended with."""
         self.base = base
-        self.network = network.to(base.device, base.dtype).eval()
+        self.network: ReVideoUNet = base.place(network.eval())
         self.settings = settings
         self.dtype = base.dtype
         self._seed = seed
@@ -65,6 +68,7 @@ class ReVideo:
         seed: int,
         device: str,
         dtype: torch.dtype,
+        execution: Execution | None = None,
         cache: Cache | None = None,
         adapter: str | Path | None = None,
     ) -> Self:
@@ -73,7 +77,7 @@ class ReVideo:
         if adapter is None:
             raise UsageError(f"--method {cls.name}: {bundle.name} carries no control for it; give one with --adapter")
         about, tensors = adapters.load(adapter, cls.name, bundle)
-        base = Image2Video.from_bundle(bundle, device=device, dtype=dtype)
+        base = Image2Video.from_bundle(bundle, device=device, dtype=dtype, execution=execution, placed=False)
         network = network_of(base.network, about, tensors, str(adapters.find(adapter)))
         assert isinstance(settings, Settings)
         return cls(base, network, settings, seed=seed, stage=stage_of(about))
@@ -137,7 +141,7 @@ class ReVideo:
         def forward(
             sample: torch.Tensor, level: torch.Tensor, image: torch.Tensor, ids: torch.Tensor, return_dict: bool = False
         ) -> tuple[torch.Tensor]:
-            return (self.network(sample, level, image, ids, given, self._gate),)
+            return (self.network(sample, level, image, ids, given.expand(len(sample)), self._gate),)
 
         return forward
 

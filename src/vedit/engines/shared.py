@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +15,7 @@ from vedit.errors import ModelError
 from vedit.weights.load import load_tensors
 
 if TYPE_CHECKING:
+    from vedit.engines.base import Execution
     from vedit.nets.text import TextEncoder
     from vedit.weights import Bundle
 
@@ -36,6 +37,29 @@ class Tally:
     timings: dict[str, float] = field(default_factory=dict)
     evaluations: int = 0
     inversion_evaluations: int = 0
+
+
+# Of methods that put rules in the place of attention layers, for one call at a time and one branch of it.
+REWIRES = {
+    "batch_guidance": "it tells each branch apart by asking for it alone",
+    "compile": "it changes what layers of the network do from call to call",
+}
+
+Together = Callable[[tuple[str, ...]], torch.Tensor]  # the outputs of some branches of guidance: (B, ...)
+
+
+def evaluator(together: Together, branches: tuple[str, ...], execution: Execution) -> Callable[[str], torch.Tensor]:
+    """From the name of a branch to its output: each is asked for by itself, or all ``branches`` at once."""
+    if not execution.batch_guidance:
+        return lambda branch: together((branch,))[0]
+    made: dict[str, torch.Tensor] = {}
+
+    def of(branch: str) -> torch.Tensor:
+        if not made:
+            made.update(zip(branches, together(branches), strict=True))
+        return made[branch]
+
+    return of
 
 
 def fresh(latents: torch.Tensor) -> torch.Tensor:

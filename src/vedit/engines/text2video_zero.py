@@ -8,6 +8,7 @@ the source prompt and without guidance the way back is the way there.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 import torch
@@ -18,7 +19,7 @@ from vedit.diffusion.sampling import Progress
 from vedit.diffusion.schedule import Schedule
 from vedit.engines.base import Share, Work
 from vedit.engines.prompt import InversionSettings, PromptEngine
-from vedit.engines.shared import Tally
+from vedit.engines.shared import REWIRES, Tally
 from vedit.jobs import PromptPair
 
 
@@ -31,6 +32,7 @@ class Text2VideoZero(PromptEngine):
 
     name: ClassVar[str] = "text2video-zero"
     Settings: ClassVar[type[BaseModel]] = Settings
+    hinders: ClassVar[Mapping[str, str]] = REWIRES
 
     @classmethod
     def work(cls, settings: Settings, schedule: Schedule, share: Share) -> Work:

@@ -13,7 +13,7 @@ as they were at every step, and frames before them are forgotten, so memory does
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
@@ -29,7 +29,7 @@ from vedit.diffusion.sampling import Progress, ddim
 from vedit.diffusion.schedule import Schedule, Step
 from vedit.engines.base import Share, Work
 from vedit.engines.prompt import InversionSettings, PromptEngine
-from vedit.engines.shared import Tally
+from vedit.engines.shared import REWIRES, Tally
 from vedit.errors import ModelError
 from vedit.jobs import PromptPair
 
@@ -97,6 +97,7 @@ class TokenFlow(PromptEngine):
 
     name: ClassVar[str] = "tokenflow"
     Settings: ClassVar[type[BaseModel]] = Settings
+    hinders: ClassVar[Mapping[str, str]] = REWIRES
 
     def __init__(self, *parts: Any, **more: Any) -> None:
         super().__init__(*parts, **more)

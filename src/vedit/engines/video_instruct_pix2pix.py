@@ -7,6 +7,7 @@ first frame in front, whose noise is the same every time; so chunks and windows 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -14,13 +15,12 @@ import torch
 from pydantic import BaseModel, Field
 
 from vedit.diffusion.attention import attention, cross_frame, of_frame, places
-from vedit.diffusion.guidance import branch_weights
 from vedit.diffusion.noise import frame_noise
 from vedit.diffusion.sampling import SOLVERS, Progress, ancestral
 from vedit.diffusion.schedule import Schedule, Step
 from vedit.engines.base import Share, Work
 from vedit.engines.instruct import InstructEngine, InstructSettings
-from vedit.engines.shared import Tally
+from vedit.engines.shared import REWIRES, Tally
 
 
 class Settings(InstructSettings):
@@ -46,6 +46,7 @@ class VideoInstructPix2Pix(InstructEngine):
 
     name: ClassVar[str] = "video-instruct-pix2pix"
     Settings: ClassVar[type[BaseModel]] = Settings
+    hinders: ClassVar[Mapping[str, str]] = REWIRES
 
     def __init__(self, *parts: Any, **more: Any) -> None:
         super().__init__(*parts, **more)
@@ -57,7 +58,7 @@ class VideoInstructPix2Pix(InstructEngine):
         with; a network that takes fewer frames than a chunk has makes more of them."""
         new = share.new if share.before else share.new - 1
         chunks = max(1, -(-new // (settings.chunk - 1)))
-        evaluations = settings.steps * len(branch_weights(settings.guidance, settings.video_guidance))
+        evaluations = settings.steps * len(cls.branches(settings))
         return Work(evaluations * chunks, evaluations * (new + chunks))
 
     def denoise(

@@ -16,12 +16,32 @@ class Codec(nn.Module):
     Deterministic: the mode of the posterior, where there is one. Latents are scaled to about unit variance, as the
     diffusion network wants them. The decoder of an ``AutoencoderKLTemporalDecoder`` sees the frames that it decodes at
     once as a clip.
+
+    Diffusers' larger autoencoders may overflow in fp16. What comes out as no number is computed again in fp32, and so
+    is all that follows; ``overflowed`` tells.
     """
 
     def __init__(self, vae: Any, pixels_at_once: int = PIXELS_AT_ONCE) -> None:
         super().__init__()
         self.vae = vae
         self.pixels_at_once = pixels_at_once
+        self.overflowed = False
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What it computes in."""
+        return next(self.vae.parameters()).dtype
+
+    @property
+    def can_overflow(self) -> bool:
+        """Whether fp16 may be too narrow for it: what is planned for fp16 has to leave room for fp32."""
+        return type(self.vae).__name__.startswith("AutoencoderKL")
+
+    def beside(self, dtype: torch.dtype) -> torch.dtype:
+        """What it should compute in where the networks do in ``dtype``: fp32 for fp16, where Stable Video Diffusion's
+        says beforehand that it overflows. (Diffusers sets the same flag for every ``AutoencoderKL``; most never do.)"""
+        says = type(self.vae).__name__ == "AutoencoderKLTemporalDecoder" and bool(self.vae.config.get("force_upcast"))
+        return torch.float32 if says and dtype == torch.float16 else dtype
 
     @property
     def channels(self) -> int:
@@ -83,5 +103,13 @@ class Codec(nn.Module):
 
     def _chunked(self, function: Any, batch: torch.Tensor, pixels: int) -> torch.Tensor:
         size = max(1, self.pixels_at_once // pixels)
-        dtype = next(self.vae.parameters()).dtype
-        return torch.cat([function(part.to(dtype)).float() for part in batch.split(size)])
+        return torch.cat([self._finite(function, part) for part in batch.split(size)])
+
+    def _finite(self, function: Any, part: torch.Tensor) -> torch.Tensor:
+        """``function(part)`` in float32, if need be from fp32 weights; what comes in as no number stays none."""
+        made = function(part.to(self.dtype)).float()
+        if self.dtype != torch.float16 or bool(made.isfinite().all()) or not bool(part.isfinite().all()):
+            return made
+        torch.nn.Module.to(self.vae, torch.float32)  # diffusers' own prints advice
+        self.overflowed = True
+        return function(part.float())

@@ -76,6 +76,11 @@ class Conditions:
     mask: torch.Tensor
     content: torch.Tensor | None
 
+    def expand(self, batch: int) -> Conditions:
+        """Those of one clip for a whole batch."""
+        parts = (self.motion, self.mask, self.content)
+        return Conditions(*(None if part is None else part.expand(batch, -1, -1, -1, -1) for part in parts))  # type: ignore[arg-type]
+
 
 def trajectory_map(
     places: torch.Tensor, height: int, width: int, kernel: int, sigma: float, dtype: torch.dtype = torch.float32

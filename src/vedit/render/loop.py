@@ -53,6 +53,7 @@ class Result:
     peak_rss_mb: float
     warnings: list[str]
     color_drift: list[float] | None = None  # red, green, blue over the clip, grey levels of 255
+    vae_dtype: str = ""  # what the autoencoder came to compute in
 
     def report(self) -> dict[str, Any]:
         """The result as JSON values."""
@@ -62,6 +63,7 @@ class Result:
             "frames": self.frames,
             "duration": self.duration,
             **self.plan.decided(),
+            "vae_dtype": self.vae_dtype or self.plan.vae_dtype,
             "edited_frames": self.edited_frames,
             "windows": self.windows,
             "evaluations": self.evaluations,
@@ -124,7 +126,7 @@ def run(plan: Plan, progress: Progress | None = None) -> Result:
     began = time.perf_counter()
     job = plan.job
     limits = machine.memory_errors(plan.device, plan.window, plan.working_width, plan.working_height)
-    with machine.pinned(plan.threads, plan.device), limits:
+    with machine.pinned(plan.threads, plan.device), limits, machine.compile_errors():
         progress.stage("load")
         cache = Cache.default()
         warnings = list(plan.warnings)
@@ -142,6 +144,9 @@ def run(plan: Plan, progress: Progress | None = None) -> Result:
             if mask is not None:
                 stack.enter_context(mask)
             _stream(plan, engine, reader, outputs, mask, tally, progress)
+            if memory.overflowed(engine):
+                outputs.vae_dtype = "fp32"
+                warnings.append("the autoencoder overflowed in fp16 and went on in fp32; --dtype bf16 avoids that")
             if tally.edited == 0:
                 raise UsageError(
                     f"--start {job.start}: no frame of {job.input} lies in the range; it has {outputs.frames} frames, "
@@ -168,6 +173,7 @@ def run(plan: Plan, progress: Progress | None = None) -> Result:
             return Result(
                 plan, job.output, outputs.frames, float(outputs.duration), tally.edited, tally.windows,
                 tally.evaluations, tally.inversion_evaluations, tally.timings, machine.peak_rss_mb(), warnings, drift,
+                outputs.vae_dtype,
             )  # fmt: skip
 
 
@@ -176,7 +182,7 @@ def _load(plan: Plan, cache: Cache) -> Engine:
 
     engine = engines.load(
         plan.job.method, plan.bundle, plan.settings, seed=plan.job.seed, device=plan.device, dtype=plan.dtype,
-        cache=cache, adapter=plan.job.adapter or plan.adapter,
+        execution=plan.execution, cache=cache, adapter=plan.job.adapter or plan.adapter,
     )  # fmt: skip
     memory.apply(plan.memory, engine)
     return engine

@@ -64,6 +64,42 @@ def choose_dtype(dtype: str, device: str) -> str:
     return names[base.choose_dtype(dtype, device)]
 
 
+def check_compiler(device: str) -> None:
+    """Raise :class:`ResourceError` where ``torch.compile`` has nothing to make kernels with. Imports torch."""
+    from torch._dynamo import is_dynamo_supported
+
+    kind = device.partition(":")[0]
+    lacks = "" if is_dynamo_supported() else "torch cannot compile with this Python"
+    if kind == "cuda":
+        from torch.utils._triton import has_triton
+
+        lacks = lacks or ("" if has_triton() else "Triton is missing, or the GPU is too old for it")
+    elif kind == "cpu":
+        from torch._inductor.cpp_builder import get_cpp_compiler
+        from torch._inductor.exc import InvalidCxxCompiler
+
+        try:
+            get_cpp_compiler()
+        except InvalidCxxCompiler:
+            lacks = lacks or "there is no C++ compiler"
+    else:
+        lacks = lacks or "torch compiles nothing of use for it yet"
+    if lacks:
+        raise ResourceError(f"--compile: not on {device}: {lacks}; leave it out")
+
+
+@contextlib.contextmanager
+def compile_errors() -> Iterator[None]:
+    """Turn what a compiler has to say into one line. Nothing runs uncompiled instead."""
+    try:
+        yield
+    except Exception as error:
+        if not type(error).__module__.startswith(("torch._dynamo", "torch._inductor", "torch.fx", "triton")):
+            raise
+        said = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        raise ResourceError(f"--compile: torch cannot compile this network ({said[:200]}); leave it out") from error
+
+
 @contextlib.contextmanager
 def pinned(threads: int, device: str) -> Iterator[None]:
     """Fix what the bytes of a result depend on: the number of threads and the choice of kernels. Undone afterwards."""

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from vedit.errors import ModelError, ResourceError
 
 if TYPE_CHECKING:
+    from vedit.nets.codec import Codec
     from vedit.weights import Bundle
 
 WORKSPACE = 1.1
@@ -32,7 +33,9 @@ class MemoryPlan:
     """Bytes, and the choices that lead to them. ``weights`` by component; the others are the most that lives at once
     beside the weights while a window of ``window`` frames is encoded, denoised and decoded.
 
-    ``pixels_at_once``: of the autoencoder, None: its own default. ``steps``: what was lowered to stay below a limit.
+    ``branches``: of the guidance, that are evaluated at once. ``pixels_at_once``: of the autoencoder, None: its own
+    default. ``offload``: the weights wait in main memory, and ``largest`` is the most of them that is needed at once.
+    ``steps``: what was lowered to stay below a limit.
     """
 
     device: str
@@ -42,8 +45,11 @@ class MemoryPlan:
     encode: int
     denoise: int
     decode: int
+    largest: int = 0
+    branches: int = 1
     pixels_at_once: int | None = None
     tiled: bool = False
+    offload: bool = False
     limit: int | None = None
     steps: tuple[str, ...] = ()
 
@@ -51,7 +57,8 @@ class MemoryPlan:
     def peak(self) -> int:
         """The most that is held at any time."""
         busiest = max(self.encode, self.denoise, self.decode)
-        return sum(self.weights.values()) + math.ceil(WORKSPACE * busiest) + CONTEXT[self.device.partition(":")[0]]
+        held = self.largest if self.offload else sum(self.weights.values())
+        return held + math.ceil(WORKSPACE * busiest) + CONTEXT[self.device.partition(":")[0]]
 
     def report(self) -> dict[str, Any]:
         """As JSON values."""
@@ -59,36 +66,78 @@ class MemoryPlan:
 
 
 def plan(
-    bundle: Bundle, *, window: int, width: int, height: int, device: str, dtype: str, adapter: str | None = None
-) -> MemoryPlan:
+    bundle: Bundle, *, window: int, width: int, height: int, device: str, dtype: str, adapter: str | None = None,
+    branches: int = 1,
+) -> MemoryPlan:  # fmt: skip
     """What a window of ``window`` frames at ``width`` × ``height`` pixels takes. Reads no weights.
 
     Raises ``ModelError`` for a network that cannot be built from its configuration.
     """
-    weights = {name: _weight_bytes(Path(part), 4 if name == "clip" else _BYTES[dtype])
-               for name, part in bundle.components.items()}  # fmt: skip
+    sizes = dict.fromkeys(bundle.components, dtype) | {"vae": _room(bundle, dtype)}
+    if "clip" in sizes:
+        sizes["clip"] = "fp32"  # text encoders stay in single precision
+    parts = {name: Path(part) for name, part in bundle.components.items()}
     if adapter is not None:
-        file = Path(adapter)
-        weights["adapter"] = _weight_bytes(file, _BYTES[dtype])
-    made = MemoryPlan(device, dtype, window, {name: size for name, size in weights.items() if size}, 0, 0, 0)
-    return _measured(made, bundle, width, height)
+        parts["adapter"], sizes["adapter"] = Path(adapter), dtype
+    weights, largest = {}, 0
+    for name, part in parts.items():
+        layers = _layer_bytes(part, _BYTES[sizes[name]])
+        if layers:
+            weights[name] = sum(layers.values())
+            # A text encoder comes as a whole; of the others, while one layer goes the next one may come.
+            largest = max(largest, weights[name] if name == "clip" else 2 * max(layers.values()))
+    return _measured(
+        MemoryPlan(device, dtype, window, weights, 0, 0, 0, largest=largest, branches=branches), bundle, width, height
+    )
 
 
 def fit(
     bundle: Bundle, limit: int, *, window: int, overlap: int, width: int, height: int, device: str, dtype: str,
-    adapter: str | None = None,
+    adapter: str | None = None, branches: int = 1, compiled: bool = False,
 ) -> MemoryPlan:  # fmt: skip
-    """The same below ``limit`` bytes: the autoencoder frame by frame, then in tiles, then shorter windows.
+    """The same below ``limit`` bytes: branches of the guidance one after the other, the autoencoder frame by frame,
+    then in tiles, then shorter windows; and if that is not enough, weights that wait in main memory, with as few of the
+    other steps as then are needed.
 
-    The later a step, the more it changes the result: frame by frame nothing, tiles a little at their seams, shorter
-    windows what the network sees of the motion. Raises ``ResourceError`` when that is not enough.
+    The later a step, the more it changes the result, or the time: branches and frames nothing, tiles a little at their
+    seams, shorter windows what the network sees of the motion; weights that come and go only take time. Raises
+    ``ResourceError`` when that is not enough.
     """
-    found = replace(
-        plan(bundle, window=window, width=width, height=height, device=device, dtype=dtype, adapter=adapter),
+    start = replace(
+        plan(
+            bundle, window=window, width=width, height=height, device=device, dtype=dtype, adapter=adapter,
+            branches=branches,
+        ),
         limit=limit,
-    )
-    if found.peak <= limit:
-        return found
+    )  # fmt: skip
+    found = _lowered(start, bundle, limit, overlap, width, height)
+    why = _stays(device, compiled)
+    if found.peak > limit and not why:
+        moved = replace(start, offload=True, steps=("the weights wait in main memory and come layer by layer",))
+        found = _lowered(moved, bundle, limit, overlap, width, height)
+    if found.peak > limit:
+        held = ", ".join(f"{name} {size / 1e9:.1f} GB" for name, size in found.weights.items())
+        raise ResourceError(
+            f"--vram {limit / 1e9:.1f}G: {found.peak / 1e9:.1f} GB are needed even with "
+            f"{'; '.join(found.steps) or 'nothing left to lower'} (the networks alone: {held}"
+            f"{', which stay where they are ' + why if why else ''}); lower --size or --overlap, take --dtype fp16 or "
+            "bf16, or a smaller model"
+        )
+    return found
+
+
+def _stays(device: str, compiled: bool) -> str:
+    """Why weights cannot wait in main memory; empty where they can."""
+    if not device.startswith("cuda"):
+        return "since that is the main memory"
+    return "with --compile" if compiled else ""
+
+
+def _lowered(found: MemoryPlan, bundle: Bundle, limit: int, overlap: int, width: int, height: int) -> MemoryPlan:
+    """With as many steps of the ladder as it takes to come below the limit, or all of them."""
+    window = found.window
+    if found.peak > limit and found.branches > 1 and found.denoise > max(found.encode, found.decode):
+        found = _step(found, bundle, width, height, "the branches of the guidance one after the other", branches=1)
     choices = [(f"the autoencoder sees one frame at once, not {_frames(found, width, height)}", {"pixels_at_once": 1})]
     if _can_tile(bundle):
         choices.append((f"the autoencoder sees tiles of {TILE} pixels", {"tiled": True}))
@@ -100,13 +149,6 @@ def fit(
     while found.peak > limit and found.window > shortest:
         shorter = max(shortest, min(found.window - 1, found.window // 2))
         found = _step(found, bundle, width, height, f"windows of {shorter} frames, not {window}", window=shorter)
-    if found.peak > limit:
-        held = ", ".join(f"{name} {size / 1e9:.1f} GB" for name, size in found.weights.items())
-        raise ResourceError(
-            f"--vram {limit / 1e9:.1f}G: {found.peak / 1e9:.1f} GB are needed even with "
-            f"{'; '.join(found.steps) or 'nothing left to lower'} (the networks alone: {held}); lower --size or "
-            "--overlap, take --dtype fp16 or bf16, or a smaller model: vedit does not move networks in and out yet"
-        )
     return found
 
 
@@ -114,10 +156,43 @@ def apply(made: MemoryPlan | None, engine: Any) -> None:
     """Tell an engine's autoencoder what was planned."""
     if made is None:
         return
-    codec = getattr(engine, "codec", None) or getattr(getattr(engine, "base", None), "codec", None)
+    codec = _codec(engine)
     if codec is None:
         raise ModelError(f"--vram: {type(engine).__name__} has no autoencoder that could be limited")
     codec.limit(made.pixels_at_once, TILE if made.tiled else None)
+
+
+def overflowed(engine: Any) -> bool:
+    """Whether an engine's autoencoder was computed in more than it began with."""
+    codec = _codec(engine)
+    return codec is not None and codec.overflowed
+
+
+def _codec(engine: Any) -> Codec | None:
+    return getattr(engine, "codec", None) or getattr(getattr(engine, "base", None), "codec", None)
+
+
+def vae_dtype(bundle: Bundle, dtype: str) -> str:
+    """What the autoencoder begins with where the networks compute in ``dtype``."""
+    if dtype != "fp16":
+        return dtype
+    import torch
+
+    from vedit.weights import load
+
+    codec = load.empty_vae(bundle.components["vae"], torch.float16)
+    return "fp16" if codec.beside(torch.float16) == torch.float16 else "fp32"
+
+
+def _room(bundle: Bundle, dtype: str) -> str:
+    """What there has to be room for: an autoencoder that may overflow in fp16 may come to compute in fp32."""
+    if dtype != "fp16":
+        return dtype
+    import torch
+
+    from vedit.weights import load
+
+    return "fp32" if load.empty_vae(bundle.components["vae"], torch.float16).can_overflow else dtype
 
 
 def _step(made: MemoryPlan, bundle: Bundle, width: int, height: int, said: str, **change: Any) -> MemoryPlan:
@@ -137,15 +212,15 @@ def _measured(made: MemoryPlan, bundle: Bundle, width: int, height: int) -> Memo
 
     from vedit.weights import load
 
-    dtype = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[made.dtype]
-    codec = load.empty_vae(bundle.components["vae"], dtype)
+    dtypes = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+    codec = load.empty_vae(bundle.components["vae"], dtypes[_room(bundle, made.dtype)])
     codec.limit(made.pixels_at_once, TILE if made.tiled else None)
     with torch.no_grad():
         pixels = torch.empty(made.window, 3, height, width, device="meta")
         encode = _peak(lambda: codec.encode(pixels))
         latents = torch.empty(made.window, codec.channels, height // codec.stride, width // codec.stride, device="meta")
         decode = _peak(lambda: codec.decode(latents))
-        denoise = _peak(load.empty_unet_call(bundle.components["unet"], dtype, latents))
+        denoise = _peak(load.empty_unet_call(bundle.components["unet"], dtypes[made.dtype], latents, made.branches))
     return replace(made, encode=encode, denoise=denoise, decode=decode)
 
 
@@ -157,24 +232,29 @@ def _can_tile(bundle: Bundle) -> bool:
     return load.empty_vae(bundle.components["vae"], torch.float32).can_tile
 
 
-def _weight_bytes(part: Path, size: int) -> int:
-    """Bytes of a component's parameters at ``size`` bytes each, from the headers of its files."""
+def _layer_bytes(part: Path, size: int) -> dict[str, int]:
+    """Bytes of a component's layers at ``size`` bytes a parameter, from the headers of its files."""
     if part.is_file() and part.suffix == ".safetensors":
         files = [part]
     else:
         plain = sorted(part.glob("*.safetensors"))
         half = [file for file in plain if ".fp16" in file.name]
         files = [file for file in plain if file not in half] or half  # as the loader chooses
-    return size * sum(_parameters(file) for file in files)
+    layers: dict[str, int] = {}
+    for file in files:
+        for name, shape in _shapes(file).items():
+            layer = name.rpartition(".")[0]
+            layers[layer] = layers.get(layer, 0) + size * math.prod(shape)
+    return layers
 
 
-def _parameters(file: Path) -> int:
+def _shapes(file: Path) -> dict[str, list[int]]:
     try:
         with file.open("rb") as stream:
             header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
     except (OSError, ValueError) as error:
         raise ModelError(f"{file}: cannot be read ({error}); get the model again") from None
-    return sum(math.prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__")
+    return {name: entry["shape"] for name, entry in header.items() if name != "__metadata__"}
 
 
 def _peak(run: Callable[[], Any]) -> int:

@@ -32,6 +32,7 @@ class Outputs:
         self._stack = contextlib.ExitStack()
         self._edited = 0
         self._mask_sha256: str | None = None
+        self.vae_dtype = plan.vae_dtype  # what the autoencoder came to compute in
 
     def __enter__(self) -> Outputs:
         from vedit.video.compare import compare_info
@@ -155,6 +156,9 @@ class Outputs:
             "overlap": plan.overlap,
             "device": plan.device,
             "dtype": plan.dtype,
+            "vae_dtype": self.vae_dtype,
+            "execution": plan.decided()["execution"],
+            "memory_plan": plan.decided()["memory_plan"],
             "threads": plan.threads,
             "hwaccel": plan.hwaccel,
             "encoder": self._encoder(),

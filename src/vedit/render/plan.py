@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
+from vedit.engines.base import Execution
 from vedit.jobs import EditJob
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ class Plan:
     motion: Motion | None = None
     first_frame: FirstFrame | None = None
     memory: MemoryPlan | None = None  # with --vram alone
+    execution: Execution = field(default_factory=Execution)
+    vae_dtype: str = ""  # of the autoencoder, which may need more than the networks
 
     @property
     def hwaccel(self) -> str:
@@ -96,6 +99,8 @@ class Plan:
                 "working_height": self.working_height,
                 "device": self.device,
                 "dtype": self.dtype,
+                "vae_dtype": self.vae_dtype,
+                "execution": asdict(self.execution),
                 "memory_plan": None if self.memory is None else self.memory.report(),
                 "threads": self.threads,
                 "hwaccel": self.hwaccel,

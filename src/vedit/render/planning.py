@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
 
+from vedit.engines.base import Execution
 from vedit.errors import UsageError
 from vedit.jobs import EditJob, one_line
 from vedit.render import estimate, machine
@@ -63,6 +65,9 @@ def plan(job: EditJob) -> Plan:
     elif engines.takes_adapter(job.method) and not engines.tunes_to_clip(job.method):
         carried = _carried(job, bundle)
     settings = _settings(job, bundle)
+    execution = Execution(job.channels_last, job.compile, job.batch_guidance)
+    if execution != Execution():
+        engines.check_execution(job.method, execution)
     window, overlap = _window(job, bundle.preset)
     multiple, crop = int(bundle.preset.get("multiple", DEFAULT_MULTIPLE)), None
     if motion is not None:
@@ -73,6 +78,8 @@ def plan(job: EditJob) -> Plan:
         motion.request(width, height)  # raises for a region that cannot be seen at this size
     device = machine.choose_device(job.device)
     dtype = machine.choose_dtype(job.dtype, device)
+    if job.compile:
+        machine.check_compiler(device)
     accelerator, notes = accelerator_of(job, info, device)
     threads = job.threads or machine.cores()
     if not info.frames_declared and info.duration is None:
@@ -84,8 +91,10 @@ def plan(job: EditJob) -> Plan:
             bundle, _vram(job.vram), window=min(window, max(edited, overlap + 1)), overlap=overlap,
             width=width + margin, height=height + margin, device=device, dtype=dtype,
             adapter=_adapter_file(job.adapter or carried),
+            branches=engines.branches(job.method, settings) if job.batch_guidance else 1, compiled=job.compile,
         )  # fmt: skip
         window = min(window, limited.window) if limited.steps else window
+        execution = replace(execution, batch_guidance=limited.branches > 1, offload=limited.offload)
     shares = estimate.shares(edited, window, overlap)
     work = engines.work(job.method, bundle, settings, shares)
     cost = estimate.cost(
@@ -105,6 +114,7 @@ def plan(job: EditJob) -> Plan:
         job, info, time_range, bundle, settings, width, height, window, overlap, device, dtype, threads, encoder,
         edited, len(shares), work.evaluations, cost.memory_mb, cost.seconds, warnings, mask,
         adapter=carried, accelerator=accelerator, notes=notes, motion=motion, first_frame=first_frame, memory=limited,
+        execution=execution, vae_dtype=memory_plans.vae_dtype(bundle, dtype),
     )  # fmt: skip
 
 

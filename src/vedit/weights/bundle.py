@@ -89,17 +89,20 @@ class Bundle:
         return _hash_of(hashes)
 
 
-def open_bundle(model: str | Path, role: str = "instruct", *, verify: bool = False) -> Bundle:
+def open_bundle(
+    model: str | Path, role: str = "instruct", *, verify: bool = False, recipe: str | None = None
+) -> Bundle:
     """Find ``model`` (see :func:`~vedit.weights.search.locate`) and check that it has all that ``role`` needs.
 
-    Files are checked against the manifest by name and size, with ``verify`` by content too. Raises ``ModelError`` that
+    Files are checked against the manifest by name and size, with ``verify`` by content too. ``recipe``: the training
+    that it is opened for, if it is. Raises ``ModelError`` that
     names the first file or key that is off.
     """
     if not Path(model).expanduser().is_dir():  # a folder of one's own may be called anything
-        checkpoints.check_role(str(model), role)
+        checkpoints.check_role(str(model), role, recipe)
     path = locate(str(model)).resolve()
     if from_hub(path):
-        checkpoints.check_role(name_of(path), role)
+        checkpoints.check_role(name_of(path), role, recipe)
     if (path / BUNDLE).is_file():
         check_manifest(path, content=verify)
         description = read_json(path / BUNDLE)

@@ -78,13 +78,14 @@ def with_role(role: str) -> list[str]:
     return [row.id for row in known() if role in row.roles]
 
 
-def check_role(name: str, role: str) -> None:
+def check_role(name: str, role: str, recipe: str | None = None) -> None:
     """Raise ``ModelError`` for a known checkpoint that cannot be a model of ``role``: why not, and what would.
 
-    Says nothing about what it does not know.
+    ``recipe``: of a training, which may start from a model of another role too. Says nothing about what it does not
+    know.
     """
     row = find(name)
-    if row is None or role in row.roles:
+    if row is None or role in row.roles or recipe in row.trains:
         return
     raise ModelError(f"{row.id}: {reason(row, role)}; {instead(role)}")
 

@@ -263,8 +263,13 @@ def empty_vae(folder: str | Path, dtype: torch.dtype) -> Codec:
     return Codec(_empty(network, Path(folder), dtype)).eval()
 
 
-def empty_unet_call(folder: str | Path, dtype: torch.dtype, latents: torch.Tensor) -> Callable[[], Any]:
-    """One evaluation of the U-Net of a folder without its weights, for ``latents`` (T, C, h, w) on the meta device."""
+def empty_unet_call(
+    folder: str | Path, dtype: torch.dtype, latents: torch.Tensor, branches: int = 1
+) -> Callable[[], Any]:
+    """One evaluation of the U-Net of a folder without its weights, for ``latents`` (T, C, h, w) on the meta device.
+
+    ``branches``: of the guidance, at once.
+    """
     import diffusers
     import torch
     from diffusers.models.unets.unet_motion_model import UNetMotionModel
@@ -281,24 +286,25 @@ def empty_unet_call(folder: str | Path, dtype: torch.dtype, latents: torch.Tenso
         with torch.device("meta"), as_model_error(folder), quietly("diffusers"):
             unet: Any = UNetMotionModel(**config["unet"])
             video = VideoUNet(unet, Temporal.from_dict(config["temporal"])).to(dtype).eval()
-        clip = torch.empty(1, frames, video.in_channels, height, width, device="meta")
+        clip = torch.empty(branches, frames, video.in_channels, height, width, device="meta")
         text = torch.empty(1, 77, unet.config["cross_attention_dim"], device="meta")
         return lambda: video(clip, time, text)
     network = _empty(getattr(diffusers, kind), folder, dtype).eval()
     channels, reads = int(network.config["in_channels"]), network.config["cross_attention_dim"]
     if kind == "UNet2DConditionModel":
-        flat = torch.empty(frames, channels, height, width, device="meta", dtype=dtype)
-        text = torch.empty(frames, 77, reads, device="meta", dtype=dtype)
+        flat = torch.empty(branches * frames, channels, height, width, device="meta", dtype=dtype)
+        text = torch.empty(branches * frames, 77, reads, device="meta", dtype=dtype)
         return lambda: network(flat, time, text, return_dict=False)
-    clip = torch.empty(1, frames, channels, height, width, device="meta", dtype=dtype)
-    image = torch.empty(1, 1, reads, device="meta", dtype=dtype)
-    return lambda: network(clip, time, image, torch.empty(1, 3, device="meta", dtype=dtype), return_dict=False)
+    clip = torch.empty(branches, frames, channels, height, width, device="meta", dtype=dtype)
+    image = torch.empty(branches, 1, reads, device="meta", dtype=dtype)
+    return lambda: network(clip, time, image, torch.empty(branches, 3, device="meta", dtype=dtype), return_dict=False)
 
 
 def _empty(kind: Any, folder: Path, dtype: torch.dtype) -> Any:
     import torch
 
+    config = {key: value for key, value in _config(folder).items() if key != "_class_name"}
     with torch.device("meta"), as_model_error(folder), quietly("diffusers"):
-        return kind.from_config({key: value for key, value in _config(folder).items() if key != "_class_name"}).to(
-            dtype
-        )
+        network = kind.from_config(config)
+    # What blends space and time in diffusers' video networks is made on the CPU all the same.
+    return torch.nn.Module.to(network, device="meta", dtype=dtype)

@@ -316,7 +316,7 @@ def train(
     torch.set_num_threads(threads)
     out = Path(output)
     training = out / weights.TRAINING
-    bundle = weights.open_bundle(model, "instruct")
+    bundle = weights.open_bundle(model, "instruct", recipe="instructvid2vid")
     parts = bundle.components
     _check_output(out, bundle)
     codec = weights.load_vae(parts["vae"])
