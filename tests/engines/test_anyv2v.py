@@ -100,9 +100,12 @@ class Constant:
         return getattr(self._base, name)
 
     def predict(self, z, sigma, condition, tally, forward=None):
-        tally.evaluations += 1
+        return self.predict_all(z, sigma, [condition], tally)[0]
+
+    def predict_all(self, z, sigma, conditions, tally, forward=None):
+        tally.evaluations += len(conditions)
         alpha, beta = edm.alpha_beta(sigma)
-        return (self.noise - beta * z) / alpha
+        return ((self.noise - beta * z) / alpha).expand(len(conditions), *z.shape)
 
     def sample(self, *arguments, **more):
         return Image2Video.sample(self, *arguments, **more)  # type: ignore[arg-type]
