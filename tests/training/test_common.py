@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import nn
 
+from vedit.engines import base
 from vedit.errors import VeditError
-from vedit.training.common import Average, Means, Run, prefetch, step_rng, warm_cosine
+from vedit.training.common import Average, Means, Run, autocast, prefetch, quick_dtype, step_rng, warm_cosine
 
 
 def train(folder, steps, upto, resume=False):
@@ -93,3 +94,11 @@ def test_the_learning_rate_warms_up_and_decays():
     factors = [warm_cosine(s, 1000, warm=100) for s in range(1000)]
     assert factors[0] == pytest.approx(0.01) and max(factors) == pytest.approx(1.0) and factors[-1] < 0.03
     assert factors.index(max(factors)) in (99, 100)
+
+
+@pytest.mark.parametrize(("has", "dtype"), [(True, torch.bfloat16), (False, torch.float32)])
+def test_half_precision_is_used_where_the_processor_has_it(monkeypatch, has, dtype):
+    monkeypatch.setattr(base, "_cpu_has_bf16", lambda: has)
+    layer = torch.nn.Linear(4, 4)
+    with autocast("cpu"):
+        assert layer(torch.zeros(2, 4)).dtype is quick_dtype("cpu") is dtype

@@ -37,10 +37,10 @@ def options(
 
 
 def coder(vae: Path, device: str) -> tuple[Coder, Coder]:
-    """Pictures (N, 3, H, W) in [-1, 1] to latents (N, C, h, w) on the CPU, and latents to pictures, in bf16."""
+    """Pictures (N, 3, H, W) in [-1, 1] to latents (N, C, h, w) on the CPU, and latents to pictures."""
     from vedit import weights
 
-    codec = weights.load_vae(vae, torch.bfloat16).to(device)
+    codec = weights.load_vae(vae, common.quick_dtype(device)).to(device)
 
     @torch.no_grad()
     def encode(pictures: Tensor) -> Tensor:
@@ -54,10 +54,10 @@ def coder(vae: Path, device: str) -> tuple[Coder, Coder]:
 
 
 def picture_embedder(clip: Path, processor: Path, device: str) -> Coder:
-    """Pictures (N, 3, H, W) in [-1, 1] to CLIP's vectors (N, P) on the CPU, in bf16."""
+    """Pictures (N, 3, H, W) in [-1, 1] to CLIP's vectors (N, P) on the CPU."""
     from vedit import weights
 
-    encoder = weights.load_image_encoder(clip, processor, torch.bfloat16).to(device)
+    encoder = weights.load_image_encoder(clip, processor, common.quick_dtype(device)).to(device)
 
     @torch.no_grad()
     def embed(pictures: Tensor) -> Tensor:

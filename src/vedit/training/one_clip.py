@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from vedit.diffusion.schedule import Schedule
 from vedit.errors import InputError, UsageError
-from vedit.training.common import Run, sha256, step_rng, torch_rng
+from vedit.training.common import Run, autocast, sha256, step_rng, torch_rng
 from vedit.weights.adapter import About
 from vedit.weights.adapter import save as save_adapter
 
@@ -205,20 +205,17 @@ def fit(
     A checkpoint holds weights that have given a finite loss and gradient. Where one is not finite the run stops with a
     ``VeditError``, and the checkpoint before stays.
     """
-    from vedit.engines.base import choose_dtype
-
     tuned = cast(Tunable, network)
     parameters = list(tuned.trained().values())
     network.train()
     optimiser = torch.optim.AdamW(parameters, lr=settings.rate, weight_decay=settings.weight_decay)
     run.restore(network, optimiser, None)
-    half = choose_dtype("auto", device) is torch.bfloat16
     if progress is not None and run.first_step:
         progress(run.first_step, settings.steps)
     for step in range(run.first_step, settings.steps):
         clean, timestep, noise = draw(latents, schedule, settings, step)
         noisy = schedule.add_noise(clean, noise, timestep)
-        with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=half):
+        with autocast(device):
             output = tuned(noisy, timestep.to(device), text)
         loss = (output.float() - schedule.target(clean, noise, timestep)).square().mean()
         optimiser.zero_grad(set_to_none=True)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from vedit.diffusion import edm
 from vedit.errors import VeditError
 from vedit.nets.revideo import HALF, Conditions, ReVideoUNet, Stage, Tuned, kept_content, trajectory_map
-from vedit.training.common import Average, Means, Run, prefetch, step_rng, torch_rng, warm_cosine
+from vedit.training.common import Average, Means, Run, autocast, prefetch, step_rng, torch_rng, warm_cosine
 from vedit.training.moving import Source
 from vedit.training.trajectories import choose, random_box
 
@@ -155,7 +155,7 @@ class Trainer:
         content = None if given.content is None else given.content.to(device)
         given = Conditions(given.motion.to(device), given.mask.to(device), content)
         gate = HALF if settings.stage < 3 else None
-        with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=_half(device)):
+        with autocast(device):
             output = self.network(
                 torch.cat([seen, first], 2), edm.c_noise(sigma), embedding, torch.tensor(ids, device=device),
                 given, gate,
@@ -214,9 +214,3 @@ def tensors(network: ReVideoUNet) -> Iterator[tuple[str, Tensor]]:
     """What an adapter of this network holds, by name."""
     for name, parameter in network.added().items():
         yield name, parameter.detach()
-
-
-def _half(device: str) -> bool:
-    from vedit.engines.base import choose_dtype
-
-    return choose_dtype("auto", device) is torch.bfloat16

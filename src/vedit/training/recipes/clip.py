@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from vedit.training.common import Average, Means, Run, prefetch, step_rng, warm_cosine
+from vedit.training.common import Average, Means, Run, autocast, prefetch, step_rng, warm_cosine
 from vedit.training.recipes.tokenizer import LENGTH
 from vedit.training.recipes.tokenizer import load as load_tokenizer
 from vedit.world import operations, phrasings
@@ -219,7 +219,7 @@ def train(
         for group in optimiser.param_groups:
             group["lr"] = rate * warm_cosine(step, steps)
         pixels = (images.to(device).permute(0, 3, 1, 2).float() / 255 - mean) / std
-        with torch.autocast(torch.device(device).type, torch.bfloat16):
+        with autocast(device):
             image = model.get_image_features(pixel_values=pixels).pooler_output
             both = {k: torch.cat([texts[k], asked[k]]).to(device) for k in texts}
             text = model.get_text_features(**both).pooler_output

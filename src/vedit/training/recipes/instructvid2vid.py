@@ -35,7 +35,7 @@ from vedit.diffusion.schedule import Schedule
 from vedit.errors import InputError, UsageError
 from vedit.nets.video_unet import VideoUNet
 from vedit.training import common
-from vedit.training.common import Average, Descent, Run, averaged, sha256, step_rng, torch_rng
+from vedit.training.common import Average, Descent, Run, autocast, averaged, quick_dtype, sha256, step_rng, torch_rng
 from vedit.training.latents import Encode, Latents, Triplet, encode_triplets
 from vedit.training.particles import ParticleClips, couple
 
@@ -188,7 +188,7 @@ def fit(
     for step, (tensors, fit_noise) in descent.over(make):
         source, edited, text = (t.to(device) for t in tensors)
         source = unscale(source)
-        with torch.autocast(torch.device(device).type, torch.bfloat16):
+        with autocast(device):
             denoising, consistency = losses(
                 network,
                 schedule,
@@ -212,7 +212,7 @@ def encoders(vae: Path, clip: Path, tokenizer: Path, device: str) -> tuple[Encod
     from vedit.nets.text import TextEncoder
 
     # Any: torch's signatures of Module.to leave out memory_format together with a device.
-    codec = cast(Any, weights.load_vae(vae, torch.bfloat16)).to(device, memory_format=torch.channels_last)
+    codec = cast(Any, weights.load_vae(vae, quick_dtype(device))).to(device, memory_format=torch.channels_last)
 
     @torch.no_grad()
     def encode(pictures: Tensor) -> Tensor:

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from vedit.diffusion import edm
 from vedit.diffusion.edm import EDM
 from vedit.training import common
-from vedit.training.common import Average, Descent, Run, averaged, step_rng, torch_rng
+from vedit.training.common import Average, Descent, Run, autocast, averaged, step_rng, torch_rng
 from vedit.training.moving_clips import Batch, MovingClips, encode_clips
 from vedit.training.nano import coder, options, picture_embedder, write_scheduler
 
@@ -155,7 +155,7 @@ def fit(
         return clips.batch(rng, size, noisy=settings.noisy_share)
 
     for step, batch in descent.over(make):
-        with torch.autocast(torch.device(device).type, torch.bfloat16):
+        with autocast(device):
             loss = loss_of(network, moved(batch, device), settings, torch_rng(settings.seed, step, 42), weight)
         descent.take(step, loss)
     return descent.average
@@ -181,7 +181,7 @@ def generate(
             shown = float(branch == "full")
             level = torch.full((len(z),), float(edm.c_noise(step.sigma)), device=z.device)
             first = shown * batch.first[:, None].expand_as(z)
-            with torch.autocast(z.device.type, torch.bfloat16):
+            with autocast(z.device):
                 return network(
                     torch.cat([z, first], 2), level, shown * batch.embedding, batch.ids, return_dict=False
                 )[0].float()  # fmt: skip
@@ -209,7 +209,7 @@ def checker(held: MovingClips, device: str, grid: Callable[[Tensor, Tensor, int]
         for sigma in (0.5, 3.0, 20.0):
             z = edm.to_network(clean + sigma * noise, sigma)
             level = torch.full((len(z),), float(edm.c_noise(sigma)), device=z.device)
-            with torch.autocast(z.device.type, torch.bfloat16):
+            with autocast(z.device):
                 output = network(
                     torch.cat([z, batch.first[:, None].expand_as(z)], 2), level, batch.embedding, batch.ids,
                     return_dict=False,

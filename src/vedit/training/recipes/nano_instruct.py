@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from vedit.diffusion.schedule import Schedule
-from vedit.training.common import averaged
+from vedit.training.common import autocast, averaged
 from vedit.training.latents import Latents, Triplet, encode_triplets
 from vedit.training.particles import ParticleClips, particle_marks, slanting
 from vedit.training.recipes.instructvid2vid import Settings, encoders, fit
@@ -258,7 +258,7 @@ def checker(held: Latents, schedule: Schedule, count: int = 96):
         for steps in (1, 6):
 
             def denoise(z: Tensor, s: Any) -> Tensor:
-                with torch.autocast("cpu", torch.bfloat16):
+                with autocast("cpu"):
                     output = network(torch.cat([z, source], 2), torch.full((len(z),), s.timestep), text).float()
                 return schedule.to_clean(output, z, s.timestep)
 

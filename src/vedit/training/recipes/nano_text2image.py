@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from vedit.diffusion.schedule import Schedule, Step
 from vedit.errors import InputError
 from vedit.training import common
-from vedit.training.common import Average, Descent, Run, averaged, step_rng, torch_rng
+from vedit.training.common import Average, Descent, Run, autocast, averaged, step_rng, torch_rng
 from vedit.training.latents import Encode
 from vedit.training.nano import Rows, coder, options, write_scheduler
 from vedit.training.recipes.nano_instruct import LEVELS, SPATIAL, spatial_part
@@ -289,7 +289,7 @@ def fit(
 
     for step, (clean, texts) in descent.over(make):
         text = embed(texts)
-        with torch.autocast(torch.device(device).type, torch.bfloat16):
+        with autocast(device):
             loss = denoising_loss(
                 network, schedule, clean.to(device), text, empty, settings, torch_rng(settings.seed, step, 32)
             )
@@ -314,7 +314,7 @@ def checker(held: Captioned, schedule: Schedule, embed: Embed, grid: Callable[[n
             timestep = torch.full((len(clean),), level)
             noisy = schedule.add_noise(clean, noise, timestep)
             for name, text in (("said", states), ("empty", empty.expand_as(states))):
-                with torch.autocast(clean.device.type, torch.bfloat16):
+                with autocast(clean.device):
                     output = network(noisy, timestep.to(clean.device), text, return_dict=False)[0].float()
                 figures[f"{name}_{level}"] = float((output - noise).square().mean())
         if grid is not None:
@@ -342,7 +342,7 @@ def draw_grid(
     def denoise(z: Tensor, step: Step) -> Tensor:
         def evaluate(branch: str) -> Tensor:
             timestep = torch.full((len(z),), step.timestep, device=device)
-            with torch.autocast(device.type, torch.bfloat16):
+            with autocast(device):
                 return network(z, timestep, texts[branch], return_dict=False)[0].float()
 
         return schedule.to_clean(guidance.text(evaluate, scale)[0], z, step.timestep)

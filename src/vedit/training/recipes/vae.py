@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vedit.nets.patch_autoencoder import PatchAutoencoder
-from vedit.training.common import Average, Means, Run, prefetch, step_rng, torch_rng, warm_cosine
+from vedit.training.common import Average, Means, Run, autocast, prefetch, step_rng, torch_rng, warm_cosine
 from vedit.training.stills import draw_stills
 
 CONFIG: dict[str, Any] = {
@@ -108,7 +108,7 @@ def train(
         for group in optimiser.param_groups:
             group["lr"] = rate * warm_cosine(step, steps)
         target = pictures.to(device)
-        with torch.autocast(torch.device(device).type, torch.bfloat16):
+        with autocast(device):
             latents = vae.encode(target).latent_dist.mode().float()  # type: ignore[union-attr]
             jitter = torch.randn(latents.shape, generator=torch_rng(seed, step, 1)).to(device) * noise
             decoded = vae.decode(latents + jitter).sample.float()  # type: ignore[union-attr]
