@@ -161,7 +161,7 @@ def test_a_step_is_keyed_by_its_number():
 @pytest.fixture(autouse=True)
 def _whole_precision(monkeypatch):
     """At a single latent a side, the group norms of a random network overflow in half precision."""
-    monkeypatch.setattr(loop, "_half", lambda device: False)
+    monkeypatch.setattr(loop, "autocast", lambda device: torch.autocast(device, enabled=False))
 
 
 @pytest.fixture(scope="module")
