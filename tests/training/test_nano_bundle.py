@@ -24,3 +24,29 @@ def test_the_last_check_of_a_log(tmp_path):
     assert last_check(log) == {"step": 1, "first_error": 0.5}
     log.write_text('{"step": 1, "loss": 2}\n')
     assert last_check(log) == {}
+
+
+def test_a_part_is_put_into_a_bundle_that_is_there(tmp_path, tiny_models):
+    from vedit.training.recipes.nano_bundle import TRAININGS, assemble
+
+    folder = tiny_models.write_bundle(tmp_path / "tiny")
+    description = json.loads((folder / "bundle.json").read_text())
+    run = tmp_path / "run"
+    (folder / "image2video" / "unet").rename(run.mkdir() or run / "unet")  # as a training leaves it
+    (run / "state.json").write_text(
+        json.dumps({"identity": {"recipe": "x", "batch": 6, "seed": 1}, "step": 70, "seconds": 125.4})
+    )
+    (run / "log.jsonl").write_text('{"step": 70, "seconds": 120, "first_error": 0.25, "change": 0.5}\n')
+    text = {"clip": {"steps": 5, "seconds": 60, "settings": {}, "figures": {"test_phrasings_right": 0.9}}}
+    (folder / TRAININGS).write_text(json.dumps(text))
+    before = (folder / "clip" / "model.safetensors").read_bytes()
+
+    assemble(folder, image2video=run)
+
+    assert (folder / "clip" / "model.safetensors").read_bytes() == before
+    assert json.loads((folder / "bundle.json").read_text())["roles"] == description["roles"]
+    assert weights.open_bundle(folder, "image2video", verify=True).preset["frames"] == PRESET["frames"]
+    assert list(json.loads((folder / TRAININGS).read_text())) == ["clip", "image2video"]
+    card = (folder / "README.md").read_text()
+    assert "| image2video | 70 | 2 min | batch 6, seed 1 |" in card
+    assert "first_error 0.25, change 0.5" in card and "`vedit drag-motion`" in card and "90.0%" in card

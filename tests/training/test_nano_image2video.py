@@ -61,6 +61,39 @@ def test_what_is_kept_is_what_was_drawn(data, parts):
     assert not torch.equal(noisy.first[0], noisy.latents[0, 0])
 
 
+def test_a_window_is_the_same_part_of_every_frame(data):
+    whole = data.take(np.array([1, 2]), np.array([False, False]), np.array([False, False]))
+    side = whole.latents.shape[-1] - 3
+    part = whole.window(np.random.default_rng(4), side)
+    places = []
+    for index in range(2):
+        assert torch.equal(part.first[index], part.latents[index, 0])
+        places += [
+            (index, y, x)
+            for y in range(4)
+            for x in range(4)
+            if torch.equal(part.latents[index], whole.latents[index, ..., y : y + side, x : x + side])
+        ]
+    assert [place[0] for place in places] == [0, 1] and places[0][1:] != places[1][1:]
+    assert torch.equal(part.ids, whole.ids)
+
+
+def test_early_steps_see_windows(tmp_path, data, tiny_models):
+    seen = []
+
+    class Spy(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.zeros(1))
+
+        def forward(self, sample, *_, return_dict):
+            seen.append(sample.shape[-1])
+            return (sample[:, :, : sample.shape[2] // 2] * self.weight,)
+
+    fit(tmp_path / "run", Spy(), data, None, settings(steps=6, window=5, window_share=0.5))
+    assert seen == [5, 5, 5, 8, 8, 8]
+
+
 def test_a_kept_folder_is_opened_and_not_drawn_again(tmp_path, parts):
     first = encode_clips(tmp_path / "clips", 2, 1, 1, 64, 3, parts[1], parts[2], workers=0)
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,16 @@ class Batch:
     ids: Tensor  # (B, 3): frames a second, motion bucket, noise
     chosen: np.ndarray
     reversed: np.ndarray
+
+    def window(self, rng: np.random.Generator, side: int) -> Batch:
+        """The same part of all frames, ``side`` latents high and wide, of each clip another one."""
+        rows, columns = (
+            rng.integers(0, length - side + 1, len(self.latents)) for length in self.latents.shape[-2:]
+        )  # fmt: skip
+        parts = [np.s_[..., y : y + side, x : x + side] for y, x in zip(rows, columns, strict=True)]
+        latents = torch.stack([clip[part] for clip, part in zip(self.latents, parts, strict=True)])
+        first = torch.stack([frame[part] for frame, part in zip(self.first, parts, strict=True)])
+        return replace(self, latents=latents, first=first)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,10 @@
 """Put nano together: copy the trained parts into ``models/nano``, with the preset, the card and the manifest.
 
-python -m vedit.training.recipes.nano_bundle --out models/nano --unet runs/clips
+    python -m vedit.training.recipes.nano_bundle --out models/nano --vae runs/vae --clip runs/clip --unet runs/clips
+    python -m vedit.training.recipes.nano_bundle --out models/nano --image2video runs/image2video
+
+Parts that are not named stay as they are in ``--out``, so that one of them can be trained again, or added, without the
+folders in which the others were trained. ``trainings.json`` keeps what the card says of every training.
 """
 
 from __future__ import annotations
@@ -28,6 +32,7 @@ from vedit.training.recipes.nano_instruct import SCHEDULER
 from vedit.training.recipes.nano_text2image import CHANGED, put_into_words
 from vedit.training.recipes.nano_text2image import SCHEDULER as TEXT2IMAGE_SCHEDULER
 from vedit.weights import write_manifest
+from vedit.weights.bundle import read_json
 from vedit.world import operations, phrasings
 from vedit.world.foreign import draw_foreign
 from vedit.world.scene import PLACES, SHAPES, caption, draw_scene
@@ -60,6 +65,7 @@ TEXT2IMAGE_PRESET = {
 #: Components that roles have in common, by what they call them.
 SHARED = {"vae": "vae", "clip": "clip", "tokenizer": "tokenizer"}
 PICTURES = {"vae": "vae", "image_encoder": "clip", "feature_extractor": "clip"}
+TRAININGS = "trainings.json"  # in a bundle: what its card says of how its parts were trained
 CAPTIONS = 1024  # that stand for the prompts that the text-to-image model knows
 
 
@@ -193,28 +199,36 @@ def write_role(
 
 def assemble(
     out: Path,
-    vae: Path,
-    clip: Path,
-    tokenizer: Path,
-    unet: Path,
-    text2image: Path | None,
-    trained: dict[str, Path],
+    *,
+    vae: Path | None = None,
+    clip: Path | None = None,
+    tokenizer: Path | None = None,
+    unet: Path | None = None,
+    text2image: Path | None = None,
     image2video: Path | None = None,
+    revideo: Path | None = None,
+    earlier: Mapping[str, Path] | None = None,
 ) -> None:
-    """Write the bundle; raises ``FileNotFoundError`` for a part that was not trained yet."""
-    parts = {"vae": vae / "vae", "clip": clip / "clip", "tokenizer": tokenizer, "instruct/unet": unet / "unet"}
-    if text2image is not None:
-        parts["text2image/unet"] = text2image / "unet"
-    if image2video is not None:
-        parts["image2video/unet"] = image2video / "unet"
-    copy_parts(out, parts)
-    (out / "clip" / "preprocessor_config.json").write_text(json.dumps(preprocessing(), indent=2) + "\n")
-    known = out / "instruct" / "known.safetensors"
-    write_known(clip, known)
-    threshold = far_threshold(out / "clip", out / "tokenizer", known)
-    told = {"known_embeddings": "instruct/known.safetensors", "known_threshold": threshold, "knows": known_words()}
-    roles = {"instruct": write_role(out, "instruct", SCHEDULER, PRESET | told)}
-    if text2image is not None:
+    """Write the bundle, or into one that is there; every path is the folder of a training.
+
+    ``earlier``: by name, folders of trainings that others went on from, for the card. ``revideo``: that of a control
+    which :mod:`~vedit.training.recipes.nano_revideo` has put in. Raises ``FileNotFoundError`` for a part that was not
+    trained yet.
+    """
+    roots = {"vae": vae, "clip": clip, "instruct/unet": unet, "text2image/unet": text2image,
+             "image2video/unet": image2video}  # fmt: skip
+    parts = {name: root / Path(name).name for name, root in roots.items() if root is not None}
+    copy_parts(out, parts | ({} if tokenizer is None else {"tokenizer": tokenizer}))
+    held = read_json(out / "bundle.json") if (out / "bundle.json").exists() else {"roles": {}}
+    roles: dict[str, Any] = held["roles"]
+    if clip is not None:
+        (out / "clip" / "preprocessor_config.json").write_text(json.dumps(preprocessing(), indent=2) + "\n")
+        known = out / "instruct" / "known.safetensors"
+        write_known(clip, known)
+        threshold = far_threshold(out / "clip", out / "tokenizer", known)
+        told = {"known_embeddings": "instruct/known.safetensors", "known_threshold": threshold, "knows": known_words()}
+        roles["instruct"] = write_role(out, "instruct", SCHEDULER, PRESET | told)
+    if text2image is not None or (clip is not None and "text2image" in roles):
         name = "text2image/known.safetensors"
         threshold = write_known_captions(out / "clip", out / "tokenizer", out / name)
         told = {"known_embeddings": name, "known_threshold": threshold, "knows": known_scenes()}
@@ -223,24 +237,42 @@ def assemble(
         scheduler, preset = nano_image2video.SCHEDULER, nano_image2video.PRESET
         roles["image2video"] = write_role(out, "image2video", scheduler, preset, PICTURES)
     (out / "bundle.json").write_text(json.dumps({"schema": 1, "name": "nano", "roles": roles}, indent=2) + "\n")
-    (out / "README.md").write_text(card(out, clip, trained), encoding="utf-8")
+    trained = {"vae": vae, "clip": clip, "instruct": unet, "text2image": text2image, "image2video": image2video,
+               "image2video, control": revideo}  # fmt: skip
+    write_trainings(
+        out, {**(earlier or {}), **{name: folder for name, folder in trained.items() if folder is not None}}
+    )
+    (out / "README.md").write_text(card(out), encoding="utf-8")
     write_manifest(out)
 
 
-def card(out: Path, clip: Path, trained: dict[str, Path]) -> str:
-    """The model card: what each part is, how it was trained, figures, limits, hashes. Nothing typed in by hand.
-
-    ``clip``: the folder of the text encoder's last training. ``trained``: by name, the folder of every training.
-    """
-    roles = json.loads((out / "bundle.json").read_text())["roles"]
-    commands = [command for command, role in engines.ROLES.items() if role in roles]
-    rows = []
+def write_trainings(out: Path, trained: Mapping[str, Path]) -> None:
+    """Add what the card says of trainings, by name, to ``trainings.json``: steps, seconds, settings, figures."""
+    file = out / TRAININGS
+    known: dict[str, Any] = read_json(file) if file.exists() else {}
     for name, folder in trained.items():
-        state = json.loads((folder / "state.json").read_text())
-        settings = ", ".join(
-            f"{k} {v}" for k, v in state["identity"].items() if k not in {"recipe", "steps", "save_every", "average"}
-        )
-        rows.append(f"| {name} | {state['step']} | {state['seconds'] / 60:.0f} min | {settings} |")
+        state = read_json(folder / "state.json")
+        settings = {
+            k: v for k, v in state["identity"].items() if k not in {"recipe", "steps", "save_every", "average"}
+        }  # fmt: skip
+        entry = {"steps": state["step"], "seconds": round(state["seconds"]), "settings": settings}
+        figures = folder / "figures.json"
+        found = read_json(figures) if figures.exists() else last_check(folder / "log.jsonl")
+        known.pop(name, None)  # to the end: the order is that of training
+        known[name] = entry | ({"figures": found} if found else {})
+    file.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
+
+
+def card(out: Path) -> str:
+    """The model card: what each part is, how it was trained, figures, limits, hashes. Nothing typed in by hand."""
+    roles = read_json(out / "bundle.json")["roles"]
+    trainings = read_json(out / TRAININGS)
+    commands = [command for command, role in engines.ROLES.items() if role in roles]
+    rows = [
+        f"| {name} | {entry['steps']} | {entry['seconds'] / 60:.0f} min "
+        f"| {', '.join(f'{k} {v}' for k, v in entry['settings'].items())} |"
+        for name, entry in trainings.items()
+    ]
     files = []
     for file in sorted(out.rglob("*.safetensors")):
         count = sum(math.prod(entry["shape"]) for key, entry in _header(file).items() if key != "__metadata__")
@@ -248,7 +280,7 @@ def card(out: Path, clip: Path, trained: dict[str, Path]) -> str:
             f"| `{file.relative_to(out)}` | {count / 1e6:.2f} M | {file.stat().st_size / 1e6:.1f} MB "
             f"| `{sha256(file)}` |"
         )
-    figures = json.loads((clip / "figures.json").read_text())
+    right = trainings["clip"]["figures"]["test_phrasings_right"]
     parts = [
         "# nano",
         f"vedit's built-in model for {' and '.join(f'`vedit {name}`' for name in commands)}: small enough for two CPU "
@@ -256,11 +288,11 @@ def card(out: Path, clip: Path, trained: dict[str, Path]) -> str:
         "The recipes are in `src/vedit/training/recipes`; each is one command that its first lines show. "
         "Licence: Apache-2.0, as the project.",
         "## Parts\n\n| file | parameters | size | sha256 |\n|---|---|---|---|\n" + "\n".join(files),
-        "## Training\n\nOn two CPU cores in bf16 (wall time; other work ran beside it).\n\n"
+        "## Training\n\nOn two CPU cores, in bf16 where the processor computes in it (wall time; other work ran beside "
+        "it). What has several rows went on from the one before.\n\n"
         "| part | steps | wall time | settings |\n|---|---|---|---|\n" + "\n".join(rows),
         "## Figures\n\n"
-        f"Text: {figures['test_phrasings_right']:.1%} of the project's own phrasings kept out of training are taken "
-        "for the right operation; "
+        f"Text: {right:.1%} of the project's own phrasings kept out of training are taken for the right operation; "
         "how many foreign sentences draw the warning is in `benchmarks/README.md`. "
         "Pictures: `benchmarks/README.md`.",
         "## Limits\n\n"
@@ -276,7 +308,7 @@ def card(out: Path, clip: Path, trained: dict[str, Path]) -> str:
             "methods of `vedit prompt-edit`; edits of real clips want a larger model."
         )
     if "image2video" in roles:
-        found = last_check(trained["image2video"] / "log.jsonl") if "image2video" in trained else {}
+        found = trainings.get("image2video", {}).get("figures", {})
         said = ", ".join(f"{name} {value}" for name, value in found.items() if name not in ("step", "seconds"))
         parts.append(
             "The image-to-video model makes clips of 8 frames from a first frame, for `vedit first-frame-edit` and "
@@ -293,6 +325,8 @@ def card(out: Path, clip: Path, trained: dict[str, Path]) -> str:
 
 def last_check(log: Path) -> dict[str, float]:
     """The last line of a training's log that holds figures of clips kept out of it; empty without one."""
+    if not log.exists():
+        return {}
     lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
     return next((line for line in reversed(lines) if "first_error" in line), {})
 
@@ -306,21 +340,20 @@ def main() -> None:
     """Command line of the recipe."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("models/nano"))
-    parser.add_argument("--vae", type=Path, default=Path("runs/vae"))
-    parser.add_argument("--clip", type=Path, default=Path("runs/clip"))
-    parser.add_argument("--tokenizer", type=Path, default=Path("runs/tokenizer"))
-    parser.add_argument("--unet", type=Path, default=Path("runs/clips"))
-    parser.add_argument("--text2image", type=Path, help="where the text-to-image model was trained, to be put in too")
-    parser.add_argument("--image2video", type=Path, help="where the image-to-video model was trained, likewise")
+    parser.add_argument("--vae", type=Path)
+    parser.add_argument("--clip", type=Path)
+    parser.add_argument("--tokenizer", type=Path)
+    parser.add_argument("--unet", type=Path, help="of the instruct model")
+    parser.add_argument("--text2image", type=Path)
+    parser.add_argument("--image2video", type=Path)
+    parser.add_argument("--revideo", type=Path, help="of a control that nano_revideo has put in, for the card")
     parser.add_argument("--before", action="append", default=[], help="an earlier training, NAME=FOLDER, for the card")
     args = parser.parse_args()
     earlier = {name: Path(folder) for name, folder in (item.split("=", 1) for item in args.before)}
-    trained = {**earlier, "vae": args.vae, "clip": args.clip, "instruct": args.unet}
-    if args.text2image is not None:
-        trained["text2image"] = args.text2image
-    if args.image2video is not None:
-        trained["image2video"] = args.image2video
-    assemble(args.out, args.vae, args.clip, args.tokenizer, args.unet, args.text2image, trained, args.image2video)
+    assemble(
+        args.out, vae=args.vae, clip=args.clip, tokenizer=args.tokenizer, unet=args.unet, text2image=args.text2image,
+        image2video=args.image2video, revideo=args.revideo, earlier=earlier,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -79,6 +79,7 @@ PRESET: dict[str, Any] = {
 class Settings(common.Settings):
     """Of a training. ``whole_share`` of the steps see whole scenes (``whole_batch`` of them), the others crops.
 
+    The first ``window_share`` of the steps see no whole scenes and parts of the crops, ``window`` latents wide.
     ln σ is normal with ``level_mean`` and ``level_deviation``. ``drop_picture``: share of clips without the first
     frame; ``drop_embedding``: without its vector alone. ``noisy_share``: with noise on it.
     """
@@ -88,6 +89,8 @@ class Settings(common.Settings):
     rate: float = 1e-3
     whole_batch: int = 1
     whole_share: float = 0.2
+    window: int = 12
+    window_share: float = 0.5
     level_mean: float = 1.0
     level_deviation: float = 1.6
     drop_picture: float = 0.1
@@ -149,10 +152,12 @@ def fit(
 
     def make(step: int) -> Batch:
         rng = step_rng(settings.seed, step, 41)
-        large = whole is not None and rng.random() < settings.whole_share
+        early = step < settings.window_share * settings.steps
+        large = whole is not None and rng.random() < settings.whole_share and not early
         clips, size = (whole, settings.whole_batch) if large else (crops, settings.batch)
         assert clips is not None
-        return clips.batch(rng, size, noisy=settings.noisy_share)
+        batch = clips.batch(rng, size, noisy=settings.noisy_share)
+        return batch.window(rng, min(settings.window, batch.latents.shape[-1])) if early else batch
 
     for step, batch in descent.over(make):
         with autocast(device):
