@@ -1,7 +1,7 @@
 # Everything here works from a fresh clone and needs only make, and Python 3.11 or newer with venv.
 #
 #   make demo      edit the sample clip; the video and a before/after contact sheet appear in demo/
-#   make test      the whole test suite (PYTEST_ARGS="-m 'not slow'" to choose)
+#   make test      the whole test suite, a process on every core (JOBS=0: in one; PYTEST_ARGS="-m 'not slow'" to choose)
 #   make test-browser   the report of vedit evaluate in a headless Chromium (Debian: chromium, chromium-driver)
 #   make lint      ruff, rules and format          make types        pyright
 #   make format    let ruff rewrite the sources    make completions  regenerate completions/
@@ -13,6 +13,7 @@ PYTHON      ?= python3
 VENV        ?= .venv
 PIP_ARGS    ?=
 PYTEST_ARGS ?=
+JOBS        ?= auto
 CLIP        ?= $(firstword $(sort $(wildcard examples/*.mp4)))
 INSTRUCTION ?= make it snowy
 
@@ -34,7 +35,7 @@ demo: $(VENV)/.runtime
 	@echo "Before and after, side by side: demo/$(NAME).before-after.png"
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
 
 test-browser: $(VENV)/.dev
 	$(BIN)/python -m pytest -m browser $(PYTEST_ARGS)

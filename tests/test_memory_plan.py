@@ -6,6 +6,8 @@ import json
 from dataclasses import replace
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 import torch
 
@@ -279,3 +281,32 @@ def test_a_video_model_is_planned_too(tmp_path, tiny_models):
     assert both.denoise > 1.5 * one.denoise
     assert memory.vae_dtype(bundle, "fp16") == "fp32"
     assert memory.vae_dtype(bundle, "bf16") == "bf16"
+
+
+def test_the_model_that_makes_the_first_frame_has_a_plan_too(tmp_path, tiny_models):
+    from vedit.jobs import EditJob
+    from vedit.render.planning import plan
+    from vedit.world.clipfile import write_clip
+
+    model = tiny_models.write_bundle(tmp_path / "tiny")
+    clip = tmp_path / "in.mp4"
+    write_clip(clip, torch.rand(6, 64, 96, 3, generator=torch.Generator().manual_seed(0)).numpy(), 8)
+
+    def planned(**more):
+        job = EditJob.build(
+            command="first-frame-edit", input=str(clip), output=str(tmp_path / "out.mp4"), method="anyv2v",
+            model=str(model), size=64, device="cpu", dtype="fp32", **more,
+        )  # fmt: skip
+        return plan(job)
+
+    picture = tmp_path / "edited.png"
+    cv2.imwrite(str(picture), np.zeros((64, 96, 3), np.uint8))
+    given = planned(first_frame=str(picture), vram="8G")
+    assert given.drawing is None and "memory_plan" not in given.report()["first_frame"]
+    drawn = planned(instruction="invert", instruct_model=str(model), vram="8G")
+    own = drawn.report()["first_frame"]["memory_plan"]
+    assert own["window"] == 1 and own["limit"] == 8 * 10**9 and own["peak"] != drawn.report()["memory_plan"]["peak"]
+    assert drawn.estimated_memory_mb >= given.estimated_memory_mb
+    assert planned(instruction="invert", instruct_model=str(model)).drawing.memory is None
+    with pytest.raises(ResourceError, match=r"^--vram 0.0G"):
+        planned(instruction="invert", instruct_model=str(model), vram="1M")

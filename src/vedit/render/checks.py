@@ -159,14 +159,8 @@ def motion_of(job: EditJob, info: ClipInfo, wanted: TimeRange) -> Motion | None:
 
 
 def first_frame_of(job: EditJob, info: ClipInfo) -> FirstFrame | None:
-    """The edited first frame, looked at, where it is all that is given; and whether it can be made, if it is to be."""
-    if job.command != "first-frame-edit":
-        return None
-    if job.instruction is not None:
-        from vedit import engines, weights
-
-        weights.open_bundle(job.instruct_model, engines.ROLES["instruct"], verify=True)
-    if job.method == "revideo":
+    """The edited first frame, looked at, where it is all that is given."""
+    if job.command != "first-frame-edit" or job.method == "revideo":
         return None
     from vedit.render.first_frame import resolve
     from vedit.video.mask import DEFAULT_FEATHER, parse_feather

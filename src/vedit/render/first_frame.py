@@ -11,12 +11,15 @@ from vedit.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     import numpy as np
+    from pydantic import BaseModel
 
     from vedit.engines.base import Spread
     from vedit.jobs import EditJob
+    from vedit.render.memory import MemoryPlan
     from vedit.render.plan import Plan
     from vedit.video.clip import ClipInfo
     from vedit.video.timecode import TimeRange
+    from vedit.weights import Bundle
 
 INSTRUCT = "instructvid2vid"  # the method that makes the frame of an instruction
 
@@ -43,6 +46,46 @@ class FirstFrame:
             raise ValueError("the first frame was not made yet")
         small = resized(self.picture, width, height)
         return Spread(torch.from_numpy(small).permute(2, 0, 1).float() / 127.5 - 1, self.text)
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """The model that makes the first frame of an instruction. It is let go of before the other one is loaded, so what
+    the job needs is the larger of the two. ``width``, ``height``: what it works at; ``memory``: with ``--vram``."""
+
+    bundle: Bundle
+    settings: BaseModel
+    width: int
+    height: int
+    memory: MemoryPlan | None
+    estimated_memory_mb: int
+    estimated_seconds: int
+
+
+def drawing_of(job: EditJob, info: ClipInfo, *, device: str, dtype: str, threads: int) -> Drawing | None:
+    """How the frame of an instruction is made, if the job has one. Reads no weights.
+
+    Raises ``ModelError``, and ``ResourceError`` for what does not fit under ``--vram``.
+    """
+    if job.instruction is None:
+        return None
+    from vedit import engines, weights
+    from vedit.render import estimate, memory
+    from vedit.video.clip import working_size
+
+    bundle = weights.open_bundle(job.instruct_model, engines.ROLES["instruct"], verify=True)
+    settings = engines.settings_of(INSTRUCT)(**engines.advised(INSTRUCT, bundle, {}))
+    width, height = working_size(info, job.size, int(bundle.preset.get("multiple", 8)))
+    margin = int(getattr(settings, "margin", 0))
+    seen = {"width": width + margin, "height": height + margin, "dtype": dtype}
+    work = engines.work(INSTRUCT, bundle, settings, estimate.shares(1, 1, 0))
+    amounts = estimate.amounts(bundle, work, None, frames=1, window=1, **seen)
+    limit = memory.limit_of(job.vram)
+    limited = None if limit is None else memory.fit(bundle, limit, window=1, overlap=0, device=device, **seen)
+    return Drawing(
+        bundle, settings, width, height, limited, round(amounts.megabytes()),
+        round(amounts.seconds(device, threads) - estimate.SECONDS["start"]),
+    )  # fmt: skip
 
 
 def resolve(job: EditJob, info: ClipInfo) -> FirstFrame:
@@ -155,19 +198,24 @@ def instructed(plan: Plan, instruction: str) -> tuple[np.ndarray, list[str]]:
     import numpy as np
     import torch
 
-    from vedit import engines, weights
-    from vedit.engines.base import Window
-    from vedit.video.clip import working_size
+    from vedit import engines
+    from vedit.engines.base import Execution, Window
+    from vedit.render import memory
     from vedit.video.compose import compose
 
-    job = plan.job
-    bundle = weights.open_bundle(job.instruct_model, engines.ROLES["instruct"], verify=True)
-    settings = engines.settings_of(INSTRUCT)(**engines.advised(INSTRUCT, bundle, {}))
-    engine = engines.load(INSTRUCT, bundle, settings, seed=job.seed, device=plan.device, dtype=plan.dtype, cache=None)
-    strange = engine.knows(instruction)
+    job, drawing = plan.job, plan.drawing
+    assert drawing is not None
+    held = drawing.memory
+    engine = engines.load(
+        INSTRUCT, drawing.bundle, drawing.settings, seed=job.seed, device=plan.device, dtype=plan.dtype, cache=None,
+        execution=Execution(offload=held is not None and held.offload),
+    )  # fmt: skip
+    memory.apply(held, engine)
+    warnings = [strange] if (strange := engine.knows(instruction)) else []
+    warnings += [f"--vram {job.vram}: for the first frame, {step}" for step in (held.steps if held is not None else ())]
     native = source_frame(job, plan.info)
-    width, height = working_size(plan.info, job.size, int(bundle.preset.get("multiple", 8)))
-    pixels = torch.from_numpy(resized(native, width, height)).permute(2, 0, 1)[None].float() / 127.5 - 1
+    small = resized(native, drawing.width, drawing.height)
+    pixels = torch.from_numpy(small).permute(2, 0, 1)[None].float() / 127.5 - 1
     with torch.inference_mode():
         done = engine.edit(Window(pixels, 0), instruction)
     before, after = (
@@ -175,7 +223,7 @@ def instructed(plan: Plan, instruction: str) -> tuple[np.ndarray, list[str]]:
         for frames in (done.reconstruction, done.frames)
     )
     edited = compose(native, np.ascontiguousarray(before), np.ascontiguousarray(after), job.detail)
-    return edited, [strange] if strange else []
+    return edited, warnings
 
 
 def resized(picture: np.ndarray, width: int, height: int) -> Any:

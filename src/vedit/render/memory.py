@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vedit.errors import ModelError, ResourceError
+from vedit.errors import ModelError, ResourceError, UsageError
 
 if TYPE_CHECKING:
     from vedit.nets.codec import Codec
@@ -63,6 +63,18 @@ class MemoryPlan:
     def report(self) -> dict[str, Any]:
         """As JSON values."""
         return asdict(self) | {"peak": self.peak, "steps": list(self.steps)}
+
+
+def limit_of(vram: str | None) -> int | None:
+    """Bytes of ``--vram``, None without it. Raises ``UsageError``."""
+    if vram is None:
+        return None
+    from vedit.cache import parse_size
+
+    size = parse_size(vram)
+    if not size:
+        raise UsageError(f"--vram {vram}: is no size; give one such as 8G or 500M")
+    return size
 
 
 def plan(

@@ -13,7 +13,7 @@ from vedit.jobs import EditJob
 if TYPE_CHECKING:
     import numpy as np
 
-    from vedit.render.first_frame import FirstFrame
+    from vedit.render.first_frame import Drawing, FirstFrame
     from vedit.render.memory import MemoryPlan
     from vedit.render.motion import Motion
     from vedit.video.clip import ClipInfo
@@ -56,6 +56,7 @@ class Plan:
     notes: list[str] = field(default_factory=list)  # what was decided and may surprise; for -v
     motion: Motion | None = None
     first_frame: FirstFrame | None = None
+    drawing: Drawing | None = None  # how an instruction makes the first frame
     memory: MemoryPlan | None = None  # with --vram alone
     execution: Execution = field(default_factory=Execution)
     vae_dtype: str = ""  # of the autoencoder, which may need more than the networks
@@ -116,7 +117,10 @@ class Plan:
         if self.job.command != "first-frame-edit":
             return {}
         told = {"path": self.job.first_frame, "fit": self.job.fit, "instruction": self.job.instruction}
-        told["instruct_model"] = None if self.job.instruction is None else self.job.instruct_model
+        drawing = self.drawing
+        told["instruct_model"] = None if drawing is None else self.job.instruct_model
+        if drawing is not None and drawing.memory is not None:
+            told["memory_plan"] = drawing.memory.report()
         return {"first_frame": told, "regions": list(self.job.region)}
 
     def report(self) -> dict[str, Any]:

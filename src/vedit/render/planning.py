@@ -22,6 +22,7 @@ from vedit.render.checks import (
     motion_of,
     opened,
 )
+from vedit.render.first_frame import drawing_of
 from vedit.render.plan import Plan
 
 if TYPE_CHECKING:
@@ -85,10 +86,12 @@ def plan(job: EditJob) -> Plan:
     if not info.frames_declared and info.duration is None:
         edited = max(edited, window)
     margin = int(getattr(settings, "margin", 0))  # what the model sees beyond the picture
+    limit = memory_plans.limit_of(job.vram)
+    drawing = drawing_of(job, info, device=device, dtype=dtype, threads=threads)
     limited = None
-    if job.vram is not None:
+    if limit is not None:
         limited = memory_plans.fit(
-            bundle, _vram(job.vram), window=min(window, max(edited, overlap + 1)), overlap=overlap,
+            bundle, limit, window=min(window, max(edited, overlap + 1)), overlap=overlap,
             width=width + margin, height=height + margin, device=device, dtype=dtype,
             adapter=_adapter_file(job.adapter or carried),
             branches=engines.branches(job.method, settings) if job.batch_guidance else 1, compiled=job.compile,
@@ -101,6 +104,10 @@ def plan(job: EditJob) -> Plan:
         bundle, work, info, frames=edited, window=min(window, edited), width=width + margin, height=height + margin,
         dtype=dtype, device=device, threads=threads,
     )  # fmt: skip
+    if drawing is not None:
+        cost = estimate.Cost(
+            max(cost.memory_mb, drawing.estimated_memory_mb), cost.seconds + drawing.estimated_seconds
+        )  # fmt: skip
     warnings = [*encoder_warnings, *(mask.warnings if mask is not None else ())]
     warnings += motion.warnings if motion is not None else ()
     free = machine.available_mb()
@@ -114,6 +121,7 @@ def plan(job: EditJob) -> Plan:
         job, info, time_range, bundle, settings, width, height, window, overlap, device, dtype, threads, encoder,
         edited, len(shares), work.evaluations, cost.memory_mb, cost.seconds, warnings, mask,
         adapter=carried, accelerator=accelerator, notes=notes, motion=motion, first_frame=first_frame, memory=limited,
+        drawing=drawing,
         execution=execution, vae_dtype=memory_plans.vae_dtype(bundle, dtype),
     )  # fmt: skip
 
@@ -152,15 +160,6 @@ def _settings(job: EditJob, bundle: Bundle) -> BaseModel:
     except ValidationError as error:
         name = str(error.errors()[0]["loc"][0]) if error.errors()[0]["loc"] else ""
         raise UsageError(one_line(error, "--" if name in _OPTIONS else "-s ")) from error
-
-
-def _vram(text: str) -> int:
-    from vedit.cache import parse_size
-
-    size = parse_size(text)
-    if not size:
-        raise UsageError(f"--vram {text}: is no size; give one such as 8G or 500M")
-    return size
 
 
 def _adapter_file(adapter: str | None) -> str | None:
