@@ -291,6 +291,30 @@ def test_the_command(model, clip, tmp_path):
     assert adapter.read_about(tmp_path / "out").network["stage"] == 1
 
 
+def test_parts_of_clips_keep_their_tracks():
+    """Every pixel says where it is in the whole clip; a track that is kept stays on its pixel."""
+    from vedit.training.moving_clips import MovingClips
+
+    frames = np.zeros((1, 4, 24, 32, 3), np.uint8)
+    frames[..., 0], frames[..., 1] = np.arange(32), np.arange(24)[:, None]
+    points = np.array([[3, 4], [16, 12], [30, 20], [10, 21]], float)
+    tracks = np.repeat(points[None], 4, 0)[None]
+    tracks[0, :, 1, 0] += np.arange(4)  # one moves, over pixels that do not
+    parts = {"frames": frames, "tracks": tracks, "owners": np.zeros((1, 4), int), "latents": np.zeros((1, 1))}
+    parts |= {"layers": np.zeros((1, 4, 24, 32), int), "numbers": np.array([[12, 80, 0, 0]], np.float32)}
+    source, kept = WorldClips(MovingClips(parts), "test"), set()
+    assert source.parts(16).identity == "test:16" and source.parts(99).identity == "test:24"
+    for seed in range(30):
+        drawn = source.parts(16).draw(np.random.default_rng(seed))
+        assert drawn.pixels.shape == (4, 16, 16, 3)
+        kept.add(drawn.tracks.shape[1])
+        for track in np.rint(drawn.tracks).astype(int).transpose(1, 0, 2):
+            seen = [tuple(drawn.pixels[t, y, x, :2]) for t, (x, y) in enumerate(track)]
+            still = seen[0] == seen[-1] and seen[0] in {(3, 4), (30, 20), (10, 21)}
+            assert still or sorted(seen) == [(16, 12), (17, 12), (18, 12), (19, 12)]
+    assert min(kept) < max(kept)  # some points lie outside of some parts
+
+
 # -- nano's recipe -----------------------------------------------------------------------------------------------
 
 

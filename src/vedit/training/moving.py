@@ -87,18 +87,31 @@ def read_clips(
 
 
 class WorldClips:
-    """Clips of the moving world, whose tracks are true; forwards or backwards, mirrored or not."""
+    """Clips of the moving world, whose tracks are true; forwards or backwards, mirrored or not.
 
-    def __init__(self, clips: MovingClips, identity: str) -> None:
-        self.identity = identity
-        self._clips = clips
+    ``side``: pixels of the random square that is seen of each, by default the whole clip.
+    """
+
+    def __init__(self, clips: MovingClips, identity: str, side: int | None = None) -> None:
+        self.identity = identity if side is None else f"{identity}:{side}"
+        self._clips, self._name, self._side = clips, identity, side
+
+    def parts(self, side: int) -> WorldClips:
+        """The same clips, of which squares of ``side`` pixels are seen, no larger than they are."""
+        return WorldClips(self._clips, self._name, min(side, *self._clips.parts["frames"].shape[2:4]))
 
     def draw(self, rng: np.random.Generator) -> Moving:
         """See :class:`Source`."""
         parts = self._clips.parts
         index = int(rng.integers(len(self._clips)))
         pixels, tracks = np.array(parts["frames"][index]), np.array(parts["tracks"][index])
-        tracks = tracks[:, in_sight(tracks, parts["layers"][index], parts["owners"][index], pixels.shape[1:3])]
+        seen = in_sight(tracks, parts["layers"][index], parts["owners"][index], pixels.shape[1:3])
+        if self._side is not None:
+            corner = [int(rng.integers(length - self._side + 1)) for length in pixels.shape[2:0:-1]]
+            x, y = corner
+            pixels, tracks = pixels[:, y : y + self._side, x : x + self._side], tracks - corner
+            seen &= ((tracks >= 0) & (tracks <= self._side - 1)).all((0, 2))
+        tracks = tracks[:, seen]
         if rng.random() < 0.5:
             pixels, tracks = pixels[:, :, ::-1], tracks * [-1, 1] + [pixels.shape[2] - 1, 0]
         if rng.random() < 0.5:

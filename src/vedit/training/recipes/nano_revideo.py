@@ -41,6 +41,7 @@ CARRIED = "image2video/revideo.safetensors"  # in a bundle
 SHARED = "shared"
 STEPS = {1: 3000, 2: 2000, 3: 1500}
 RATES = {1: 5e-4, 2: 5e-4, 3: 3e-4}
+PARTS = {1: 96, 2: 96}  # pixels: the longer stages see squares of the clips, at half the cost
 COMMON: dict[str, Any] = {"batch": 6, "noise_mean": 1.0, "warm": 100}
 
 
@@ -93,8 +94,9 @@ def train(
             return folder
         chosen = COMMON | {"rate": RATES[stage], "steps": max(1, round(share * steps))} | more | dict(extra)
         settings = Settings(**chosen, stage=stage, seed=seed)  # type: ignore[arg-type]
+        seen = source.parts(PARTS[stage]) if stage in PARTS else source
         return stage_of_training(
-            source, bundle, folder, settings, before=before, fusion=fusion, device=device, resume=True, weight=weight
+            seen, bundle, folder, settings, before=before, fusion=fusion, device=device, resume=True, weight=weight
         )
 
     if variant.alone:
