@@ -168,6 +168,20 @@ def test_windows_hand_their_last_frame_on(base, frames, monkeypatch):
 
 
 @torch.inference_mode()
+def test_of_several_shared_frames_all_are_led_to(base, frames, monkeypatch):
+    engine = AnyV2V(base, Settings(**PLAIN))
+    first = engine.edit(Window(frames[:3], 10), Spread(frames[0] * -1))
+    sampled = []
+    monkeypatch.setattr(
+        base, "sample", lambda *given, **more: sampled.append(Image2Video.sample(base, *given, **more)) or sampled[-1]
+    )
+    second = engine.edit(Window(frames[1:], 11, 2, first.carry), Spread(frames[0] * -1))
+    torch.testing.assert_close(sampled[-1][:2], base.codec.encode(first.frames[1:]), rtol=0, atol=1e-4)
+    assert not torch.allclose(sampled[-1][2], base.codec.encode(first.frames[2:])[0], atol=1e-2)
+    torch.testing.assert_close(second.frames[:2], first.frames[1:])
+
+
+@torch.inference_mode()
 def test_a_second_edit_takes_the_way_back_from_the_cache(base, frames, tmp_path):
     def engine(**changes):
         return AnyV2V(base, Settings(**PLAIN | changes), cache=Cache(tmp_path / "cache"))

@@ -196,9 +196,13 @@ class AnyV2V:
             latents = base.codec.encode(source)
             reconstruction = base.codec.decode(latents)
             conditions = [base.condition(frame, self.settings, seed=self.seed) for frame in (source[0], first)]
+            # Of frames that the window before made too, the network is given the first alone: the others are led to,
+            # so that what follows goes on from the last of them.
+            several = made_before is not None and len(made_before) > 1
+            held = base.codec.encode(made_before.to(source)) if several else None
         trajectory = self.inverted(latents, conditions[0], tally)
         with timed(tally.timings, "denoise"):
-            made = self.denoise(trajectory, conditions[0], conditions[1], tally, progress)
+            made = self.denoise(trajectory, conditions[0], conditions[1], tally, progress, held)
         with timed(tally.timings, "decode_latents"):
             edited = base.codec.decode(made)
             # The first frame is given: it is kept as the codec has it, as all others are.
@@ -217,8 +221,12 @@ class AnyV2V:
         edited: Condition,
         tally: Tally,
         progress: Progress | None = None,
+        held: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Latents of the edit (T, C, h, w), from where the inversion of the source ended."""
+        """Latents of the edit (T, C, h, w), from where the inversion of the source ended.
+
+        ``held`` (K, C, h, w): those of the first frames, where they are known.
+        """
         base, settings = self.base, self.settings
         step = base.levels.steps(settings.steps)[trajectory.start]
         recorded: set[int] = set()
@@ -235,7 +243,7 @@ class AnyV2V:
 
         x = edm.from_network(trajectory.noise, step.sigma)
         made = base.sample(
-            x, edited, settings, tally, start=trajectory.start, around=around, progress=progress
+            x, edited, settings, tally, start=trajectory.start, around=around, held=held, progress=progress
         )  # fmt: skip
         self.features.forget()
         return made
