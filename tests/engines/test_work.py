@@ -190,3 +190,30 @@ def test_all_networks_of_a_model_are_weighed(bundles, role: str) -> None:
     count = sum(p.numel() for part in (reader, network, weights.load_vae(parts["vae"]).vae) for p in part.parameters())
     made = estimate.amounts(bundle, Work(1, 4), None, frames=4, window=4, width=32, height=32, dtype="bf16")
     assert made.weights == pytest.approx(4e-6 * count, rel=0.01)
+
+
+def test_a_control_is_counted_beside_its_base(bundles, tmp_path) -> None:
+    from safetensors.torch import save_file
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from vedit.nets.revideo import Conditions, ReVideoConfig, ReVideoUNet
+    from vedit.render import estimate
+
+    bundle = bundles["image2video"]
+    base = weights.load_image2video_unet(bundle.components["unet"])
+    network = ReVideoUNet(base, ReVideoConfig.of(base.config))
+    file = tmp_path / "adapter.safetensors"
+    save_file({name: tensor.detach().clone() for name, tensor in network.added().items()}, file)
+    inputs = (torch.zeros(1, 1, base.config["in_channels"], 32, 32), torch.tensor(3.0))
+    inputs += (torch.zeros(1, 1, 16), torch.zeros(1, 3))
+    given = Conditions(*(torch.zeros(1, 1, channels, 256, 256) for channels in (2, 1, 3)))
+    flops = []
+    for conditions in (given, None):
+        with FlopCounterMode(display=False) as counter, torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
+            network(*inputs, conditions)
+        flops.append(counter.get_total_flops())
+    sizes: Any = {"frames": 4, "window": 4, "width": 256, "height": 256, "dtype": "bf16"}
+    alone, both = (estimate.amounts(bundle, Work(3, 12), None, adapter=one, **sizes) for one in (None, str(file)))
+    assert 2 / 12 * (both.multiply_adds - alone.multiply_adds) == pytest.approx(flops[0] - flops[1], rel=0.15)
+    assert both.layers > alone.layers and both.weights > alone.weights

@@ -89,7 +89,7 @@ class ReVideo:
     @classmethod
     def work(cls, settings: Settings, levels: EDM, share: Share) -> Work:
         """What one window will take: all its frames at every step. What the control branch adds to an evaluation is
-        not counted."""
+        in its adapter (see :func:`vedit.render.estimate.amounts`)."""
         return Image2Video.sampling(settings, share.new + share.reference)
 
     def edit(self, window: Window, prompt: Drag) -> Edited:

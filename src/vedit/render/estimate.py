@@ -28,6 +28,7 @@ SECONDS = {
 }
 MEGABYTES = {"start": 565.0, "weights": 0.8, "activations": 28.0, "waiting": 1.5, "frame": 90.0}
 HALF = {"fp16", "bf16"}
+CONTROL = "control."  # how the names of a control branch begin in an adapter
 SLOWER, LARGER = 1.8, 1.6  # of other arithmetic: how much longer it takes, and how much more memory its weights
 
 PARALLEL = 0.8  # so many more threads to the power of this is how much faster it goes
@@ -110,15 +111,19 @@ def amounts(
     width: int,
     height: int,
     dtype: str,
+    adapter: str | None = None,
 ) -> Amounts:
     """Of a job that edits ``frames`` frames at ``width`` × ``height`` pixels, for which the network has ``work``.
 
-    Without ``info`` nothing is composed and encoded. Reads the headers of the checkpoints. Raises ``ModelError``.
+    ``adapter``: its file; of what is in there, a control branch is counted, which runs beside the network. Without
+    ``info`` nothing is composed and encoded. Reads the headers of the checkpoints. Raises ``ModelError``.
     """
     from vedit.weights import read_layers
 
     parts = bundle.components
     network = read_layers(parts["unet"])
+    beside = [] if adapter is None else [read_layers(adapter, CONTROL)]
+    networks = [network, *beside]
     encoder, decoder = (read_layers(parts["vae"], part) for part in ("encoder", "decoder"))
     stride = 8  # of the autoencoders that there are
     latent = -(-height // stride), -(-width // stride)
@@ -129,12 +134,13 @@ def amounts(
     half = dtype in HALF
     native = info.width * info.height / 1e6 if info is not None else 0.0
     return Amounts(
-        layers=float(work.evaluations * network.layers),
-        multiply_adds=(work.frames * network.multiply_adds(*latent) + frames * codec) * (1 if half else SLOWER),
+        layers=float(work.evaluations * sum(one.layers for one in networks)),
+        multiply_adds=(1 if half else SLOWER)
+        * (work.frames * sum(one.multiply_adds(*latent) for one in networks) + frames * codec),
         native=info.frames * native if info is not None else 0.0,
         working=frames * width * height / 1e6 if info is not None else 0.0,
         weights=(4e-6 if half else 4e-6 * LARGER)
-        * (network.parameters + encoder.parameters + decoder.parameters + reader.parameters),
+        * (sum(one.parameters for one in networks) + encoder.parameters + decoder.parameters + reader.parameters),
         activations=(2e-6 if half else 4e-6) * network.width * latent[0] * latent[1] * window,
         waiting=native * (2 * window + 12),
         frame=native,
@@ -167,7 +173,10 @@ def cost(
     dtype: str,
     device: str,
     threads: int,
+    adapter: str | None = None,
 ) -> Cost:
     """Estimate a job; see :func:`amounts`."""
-    made = amounts(bundle, work, info, frames=frames, window=window, width=width, height=height, dtype=dtype)
+    made = amounts(
+        bundle, work, info, frames=frames, window=window, width=width, height=height, dtype=dtype, adapter=adapter
+    )  # fmt: skip
     return Cost(round(made.megabytes()), max(1, round(made.seconds(device, threads))))

@@ -88,13 +88,13 @@ def plan(job: EditJob) -> Plan:
     margin = int(getattr(settings, "margin", 0))  # what the model sees beyond the picture
     limit = memory_plans.limit_of(job.vram)
     drawing = drawing_of(job, info, device=device, dtype=dtype, threads=threads)
-    limited = None
+    limited, adapter = None, _adapter_file(job.adapter or carried)
     if limit is not None:
         limited = memory_plans.fit(
             bundle, limit, window=min(window, max(edited, overlap + 1)), overlap=overlap,
             width=width + margin, height=height + margin, device=device, dtype=dtype,
-            adapter=_adapter_file(job.adapter or carried),
-            branches=engines.branches(job.method, settings) if job.batch_guidance else 1, compiled=job.compile,
+            adapter=adapter, compiled=job.compile,
+            branches=engines.branches(job.method, settings) if job.batch_guidance else 1,
         )  # fmt: skip
         window = min(window, limited.window) if limited.steps else window
         execution = replace(execution, batch_guidance=limited.branches > 1, offload=limited.offload)
@@ -102,7 +102,7 @@ def plan(job: EditJob) -> Plan:
     work = engines.work(job.method, bundle, settings, shares)
     cost = estimate.cost(
         bundle, work, info, frames=edited, window=min(window, edited), width=width + margin, height=height + margin,
-        dtype=dtype, device=device, threads=threads,
+        dtype=dtype, device=device, threads=threads, adapter=adapter,
     )  # fmt: skip
     if drawing is not None:
         cost = estimate.Cost(
