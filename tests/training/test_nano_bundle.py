@@ -50,3 +50,13 @@ def test_a_part_is_put_into_a_bundle_that_is_there(tmp_path, tiny_models):
     card = (folder / "README.md").read_text()
     assert "| image2video | 70 | 2 min | batch 6, seed 1 |" in card
     assert "first_error 0.25, change 0.5" in card and "`vedit drag-motion`" in card and "90.0%" in card
+
+    (run / "state.json").write_text(
+        json.dumps({"identity": {"batch": 6, "began": "0" * 64}, "step": 90, "seconds": 60})
+    )
+    assemble(folder, image2video=run)
+    trainings = json.loads((folder / TRAININGS).read_text())
+    assert {name: entry["steps"] for name, entry in trainings.items()} == {
+        "clip": 5, "image2video, first": 70, "image2video": 90
+    }  # fmt: skip
+    assert "| image2video, first | 70 |" in (folder / "README.md").read_text()

@@ -9,6 +9,7 @@ import torch
 from vedit import weights
 from vedit.engines.image2video import Image2Video, Image2VideoSettings
 from vedit.engines.shared import Tally
+from vedit.errors import VeditError
 from vedit.training.moving_clips import encode_clips
 from vedit.training.recipes.nano_image2video import (
     PRESET,
@@ -92,6 +93,14 @@ def test_early_steps_see_windows(tmp_path, data, tiny_models):
 
     fit(tmp_path / "run", Spy(), data, None, settings(steps=6, window=5, window_share=0.5))
     assert seen == [5, 5, 5, 8, 8, 8]
+
+
+def test_a_run_that_goes_on_from_weights_says_so(tmp_path, data, tiny_models):
+    fit(tmp_path / "run", tiny_models.image2video_unet(), data, None, settings(steps=1), began="a" * 64)
+    identity = json.loads((tmp_path / "run" / "state.json").read_text())["identity"]
+    assert identity["began"] == "a" * 64
+    with pytest.raises(VeditError, match="other settings \\(began\\)"):
+        fit(tmp_path / "run", tiny_models.image2video_unet(), data, None, settings(steps=1), resume=True)
 
 
 def test_a_kept_folder_is_opened_and_not_drawn_again(tmp_path, parts):

@@ -23,6 +23,9 @@ from torch import Tensor, nn
 
 from vedit.errors import VeditError
 
+#: In the identity of a run: the hash of the weights that it goes on from.
+BEGAN = "began"
+
 
 def _print(line: str) -> None:
     print(line, flush=True)

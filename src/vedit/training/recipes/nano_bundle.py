@@ -25,7 +25,7 @@ from torch import Tensor
 
 from vedit import engines, weights
 from vedit.nets.text import TextEncoder
-from vedit.training.common import sha256
+from vedit.training.common import BEGAN, sha256
 from vedit.training.recipes import nano_image2video
 from vedit.training.recipes.clip import PIXEL_MEAN, PIXEL_STD, VISION
 from vedit.training.recipes.nano_instruct import SCHEDULER
@@ -66,6 +66,7 @@ TEXT2IMAGE_PRESET = {
 SHARED = {"vae": "vae", "clip": "clip", "tokenizer": "tokenizer"}
 PICTURES = {"vae": "vae", "image_encoder": "clip", "feature_extractor": "clip"}
 TRAININGS = "trainings.json"  # in a bundle: what its card says of how its parts were trained
+ORDER = ("first", "second", "third", "fourth", "fifth")
 CAPTIONS = 1024  # that stand for the prompts that the text-to-image model knows
 
 
@@ -247,17 +248,23 @@ def assemble(
 
 
 def write_trainings(out: Path, trained: Mapping[str, Path]) -> None:
-    """Add what the card says of trainings, by name, to ``trainings.json``: steps, seconds, settings, figures."""
+    """Add what the card says of trainings, by name, to ``trainings.json``: steps, seconds, settings, figures.
+
+    One that went on from the training of the same name leaves that one there, as "NAME, first" and so on.
+    """
     file = out / TRAININGS
     known: dict[str, Any] = read_json(file) if file.exists() else {}
     for name, folder in trained.items():
         state = read_json(folder / "state.json")
         settings = {
-            k: v for k, v in state["identity"].items() if k not in {"recipe", "steps", "save_every", "average"}
+            k: v for k, v in state["identity"].items() if k not in {"recipe", "steps", "save_every", "average", BEGAN}
         }  # fmt: skip
         entry = {"steps": state["step"], "seconds": round(state["seconds"]), "settings": settings}
         figures = folder / "figures.json"
         found = read_json(figures) if figures.exists() else last_check(folder / "log.jsonl")
+        if name in known and state["identity"].get(BEGAN):
+            before = next(f"{name}, {order}" for order in ORDER if f"{name}, {order}" not in known)
+            known = {before if key == name else key: value for key, value in known.items()}
         known.pop(name, None)  # to the end: the order is that of training
         known[name] = entry | ({"figures": found} if found else {})
     file.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")

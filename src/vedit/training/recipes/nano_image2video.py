@@ -2,6 +2,7 @@
 
     python -m vedit.training.recipes.nano_image2video cache
     python -m vedit.training.recipes.nano_image2video train --out runs/image2video
+    python -m vedit.training.recipes.nano_image2video train --out runs/longer --begin models/nano/image2video/unet
 
 (``--vae`` and ``--clip`` say where the other parts are, if not in ``runs``.) The network is diffusers'
 ``UNetSpatioTemporalConditionModel`` from scratch, trained towards v at levels whose logarithm is normal. It gets the
@@ -28,7 +29,7 @@ from torch import Tensor, nn
 from vedit.diffusion import edm
 from vedit.diffusion.edm import EDM
 from vedit.training import common
-from vedit.training.common import Average, Descent, Run, autocast, averaged, step_rng, torch_rng
+from vedit.training.common import BEGAN, Average, Descent, Run, autocast, averaged, step_rng, torch_rng
 from vedit.training.moving_clips import Batch, MovingClips, encode_clips
 from vedit.training.nano import coder, options, picture_embedder, write_scheduler
 
@@ -143,10 +144,15 @@ def fit(
     resume: bool = False,
     check: Callable[[nn.Module, int], dict[str, float]] | None = None,
     weight: Tensor | None = None,
+    began: str | None = None,
 ) -> Average:
-    """The training loop: checkpoints in ``out``, the averaged weights returned. ``check`` runs at checkpoints."""
+    """The training loop: checkpoints in ``out``, the averaged weights returned. ``check`` runs at checkpoints.
+
+    ``began``: the hash of the weights that ``network`` has, where they are those of an earlier training.
+    """
     counts = [len(crops), 0 if whole is None else len(whole)]
-    run = Run(out, {"recipe": "nano_image2video", **asdict(settings), "clips": counts}, resume)
+    identity = {"recipe": "nano_image2video", **asdict(settings), "clips": counts}
+    run = Run(out, identity if began is None else identity | {BEGAN: began}, resume)
     network.to(device).train()
     descent = Descent(run, network, [(1.0, network.parameters())], settings, check)
 
@@ -257,10 +263,13 @@ def main() -> None:
     parser = options(__doc__, Settings, "runs/image2video")
     parser.add_argument("--scenes", type=int, default=3000, help="for the crops, two each; a sixth as many for wholes")
     parser.add_argument("--workers", type=int, help="processes that draw; by default one a core")
+    parser.add_argument("--window-share", type=float, default=Settings.window_share)
+    parser.add_argument("--begin", type=Path, help="a network's folder: go on from its weights")
     args = parser.parse_args()
 
     from diffusers import UNetSpatioTemporalConditionModel
 
+    from vedit import weights
     from vedit.training.recipes.nano_instruct import channel_weight
 
     encode, decode = coder(args.vae, args.device)
@@ -277,16 +286,23 @@ def main() -> None:
         return
     gains = channel_weight(args.vae, held.parts["frames"][:, 0])
     torch.manual_seed(args.seed)
-    network = UNetSpatioTemporalConditionModel(**LAYOUT)
-    nn.init.zeros_(network.conv_out.weight)
+    if args.begin is None:
+        network: Any = UNetSpatioTemporalConditionModel(**LAYOUT)
+        nn.init.zeros_(network.conv_out.weight)
+        began = None
+    else:
+        network = weights.load_image2video_unet(args.begin)
+        began = common.sha256(next(args.begin.glob("*.safetensors")))
 
     def grid(truth: Tensor, made: Tensor, step: int) -> None:
         draw_grid(truth, made, decode, args.out / "grids" / f"{step:06d}.png")
 
-    settings = Settings(steps=args.steps, batch=args.batch, rate=args.rate, seed=args.seed)
+    settings = Settings(
+        steps=args.steps, batch=args.batch, rate=args.rate, seed=args.seed, window_share=args.window_share
+    )  # fmt: skip
     average = fit(
         args.out, network.float(), crops, whole, settings, device=args.device, resume=args.resume,
-        check=checker(held, args.device, grid), weight=gains,
+        check=checker(held, args.device, grid), weight=gains, began=began,
     )  # fmt: skip
     export(averaged(network, average), args.out)
 
