@@ -2,7 +2,7 @@
 
     python -m vedit.training.recipes.nano_image2video cache
     python -m vedit.training.recipes.nano_image2video train --out runs/image2video
-    python -m vedit.training.recipes.nano_image2video train --out runs/longer --begin models/nano/image2video/unet
+    python -m vedit.training.recipes.nano_image2video train --out runs/longer --start models/nano/image2video/unet
 
 (``--vae`` and ``--clip`` say where the other parts are, if not in ``runs``.) The network is diffusers'
 ``UNetSpatioTemporalConditionModel`` from scratch, trained towards v at levels whose logarithm is normal. It gets the
@@ -264,7 +264,7 @@ def main() -> None:
     parser.add_argument("--scenes", type=int, default=3000, help="for the crops, two each; a sixth as many for wholes")
     parser.add_argument("--workers", type=int, help="processes that draw; by default one a core")
     parser.add_argument("--window-share", type=float, default=Settings.window_share)
-    parser.add_argument("--begin", type=Path, help="a network's folder: go on from its weights")
+    parser.add_argument("--start", type=Path, help="a network's folder: go on from its weights")
     args = parser.parse_args()
 
     from diffusers import UNetSpatioTemporalConditionModel
@@ -286,13 +286,13 @@ def main() -> None:
         return
     gains = channel_weight(args.vae, held.parts["frames"][:, 0])
     torch.manual_seed(args.seed)
-    if args.begin is None:
+    if args.start is None:
         network: Any = UNetSpatioTemporalConditionModel(**LAYOUT)
         nn.init.zeros_(network.conv_out.weight)
         began = None
     else:
-        network = weights.load_image2video_unet(args.begin)
-        began = common.sha256(next(args.begin.glob("*.safetensors")))
+        network = weights.load_image2video_unet(args.start)
+        began = common.sha256(next(args.start.glob("*.safetensors")))
 
     def grid(truth: Tensor, made: Tensor, step: int) -> None:
         draw_grid(truth, made, decode, args.out / "grids" / f"{step:06d}.png")

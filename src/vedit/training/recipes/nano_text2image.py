@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from vedit.diffusion.schedule import Schedule, Step
 from vedit.errors import InputError
 from vedit.training import common
-from vedit.training.common import Average, Descent, Run, autocast, averaged, step_rng, torch_rng
+from vedit.training.common import BEGAN, Average, Descent, Run, autocast, averaged, sha256, step_rng, torch_rng
 from vedit.training.latents import Encode
 from vedit.training.nano import Rows, coder, options, write_scheduler
 from vedit.training.recipes.nano_instruct import LEVELS, SPATIAL, spatial_part
@@ -270,13 +270,15 @@ def fit(
     device: str = "cpu",
     resume: bool = False,
     check: Callable[[nn.Module, int], dict[str, float]] | None = None,
+    began: str | None = None,
 ) -> Average:
     """The training loop: checkpoints in ``out``, the averaged weights returned. ``check`` runs at checkpoints.
 
+    ``began``: the hash of the weights that ``network`` has, where they are those of an earlier training.
     ``embed``: texts to last hidden states (N, L, D) float32 on ``device``.
     """
     identity = {"recipe": "nano_text2image", **asdict(settings), "pictures": [len(crops.rows), len(whole.rows)]}
-    run = Run(out, identity, resume)
+    run = Run(out, identity if began is None else identity | {BEGAN: began}, resume)
     network.to(device).train()
     descent = Descent(run, network, [(1.0, network.parameters())], settings, check)
     empty = embed([""])
@@ -399,9 +401,11 @@ def main() -> None:
         draw_grid(trained, schedule, embed, decode, args.out / "grids" / f"{step:06d}.png", channels)
 
     settings = Settings(steps=args.steps, batch=args.batch, rate=args.rate, seed=args.seed)
+    earlier = [] if args.start is None else sorted(args.start.glob("*.safetensors"))
     average = fit(
         args.out, network.float(), schedule, crops, whole, embed, settings,
         device=args.device, resume=args.resume, check=checker(held, schedule, embed, grid),
+        began=sha256(earlier[0]) if earlier else None,
     )  # fmt: skip
     final: Any = averaged(network, average)
     final.to("cpu", torch.bfloat16).save_pretrained(args.out / "unet")
