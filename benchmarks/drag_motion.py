@@ -148,7 +148,8 @@ def run(engine: Any, task: Task, way: np.ndarray) -> tuple[np.ndarray, np.ndarra
     with torch.inference_mode():
         done = engine.edit(Window(frames, 0), drag)
     return tuple(
-        ((part.float().clamp(-1, 1) + 1) / 2).permute(0, 2, 3, 1).numpy() for part in (done.frames, done.reconstruction)
+        ((part.float().cpu().clamp(-1, 1) + 1) / 2).permute(0, 2, 3, 1).numpy()
+        for part in (done.frames, done.reconstruction)
     )  # type: ignore[return-value]
 
 
@@ -189,13 +190,16 @@ def measure(engine: Any, task: Task, other: Task) -> tuple[dict[str, Any], np.nd
     shuffled, _ = run(engine, task, task.way[0] + other.way - other.way[0])
     mirrored, _ = run(engine, task, 2 * task.way[0] - task.way)
     ends = [centre(thing_in(video[-1], task, -1)) for video in (made, mirrored)]
-    sides = [0.0 if end is None else float((end - task.way[0]) @ (task.way[-1] - task.way[0])) for end in ends]
+    start = centre(thing_in(task.source[0], task, 0))
+    assert start is not None
+    sides = [0.0 if end is None else float((end - start) @ (task.way[-1] - task.way[0])) for end in ends]
     last = thing_in(made[-1], task, FRAMES - 1)
     overlap = (last & task.mask[-1]).sum() / max(1, (last | task.mask[-1]).sum())
     inside, composited = task.inside, np.where(task.inside[None, ..., None], made, task.source)
     truth = torch.from_numpy(task.truth).permute(0, 3, 1, 2).float() * 2 - 1
     with torch.inference_mode():
-        codec = engine.base.codec.decode(engine.base.codec.encode(truth)).permute(0, 2, 3, 1).numpy() / 2 + 0.5
+        coded = engine.base.codec.decode(engine.base.codec.encode(truth.to(engine.base.device)))
+    codec = coded.float().cpu().permute(0, 2, 3, 1).numpy() / 2 + 0.5
     return {
         "scene": task.name,
         "length": task.length,
@@ -255,6 +259,8 @@ def main() -> None:
 
     from vedit import engines, weights
 
+    if args.scenes < 2:
+        parser.error("--scenes: every scene gets another one's track too; give at least 2")
     torch.set_num_threads(args.threads)
     bundle = weights.open_bundle(args.model, "image2video")
     settings = dict(item.split("=", 1) for item in args.setting) | ({} if args.steps is None else {"steps": args.steps})

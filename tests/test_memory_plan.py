@@ -283,6 +283,30 @@ def test_a_video_model_is_planned_too(tmp_path, tiny_models):
     assert memory.vae_dtype(bundle, "bf16") == "bf16"
 
 
+def test_a_control_branch_is_part_of_the_plan(tmp_path, tiny_models):
+    """As much as what lives when the network with the branch runs."""
+    from dataclasses import asdict
+
+    from vedit.nets.revideo import Conditions, ReVideoConfig, ReVideoUNet
+    from vedit.weights import adapter
+
+    bundle = weights.open_bundle(tiny_models.write_bundle(tmp_path / "tiny"), "image2video")
+    base = load.load_image2video_unet(bundle.components["unet"])
+    config = ReVideoConfig.of(base.config)
+    network = ReVideoUNet(base, config)
+    about = adapter.About("revideo", bundle.name, bundle.parts_sha256, asdict(config) | {"stage": 3})
+    file = str(adapter.save(tmp_path / "control", about, network.added()))
+    alone, both = (memory.plan(bundle, **sizes(window=4), adapter=one) for one in (None, file))
+    given = Conditions(*(torch.empty(1, n, c, 64, 128, device="meta") for n, c in ((4, 2), (1, 1), (4, 3))))
+    network.to("meta")
+    clip = torch.empty(1, 4, base.config["in_channels"], 8, 16, device="meta")
+    inputs = (clip, torch.zeros((), device="meta"), torch.empty(1, 1, 16, device="meta"))
+    with torch.no_grad():
+        alive = memory._peak(lambda: network(*inputs, torch.empty(1, 3, device="meta"), given))
+    assert both.denoise == pytest.approx(alive, rel=0.02) and both.denoise > 1.2 * alone.denoise
+    assert "adapter" not in both.report()
+
+
 def test_the_model_that_makes_the_first_frame_has_a_plan_too(tmp_path, tiny_models):
     from vedit.jobs import EditJob
     from vedit.render.planning import plan

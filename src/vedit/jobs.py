@@ -93,6 +93,8 @@ class EditJob(BaseModel):
                 raise ValueError("EDITED is missing; give the edited first frame, or make it with --instruction")
             if self.first_frame is not None and self.instruction is not None:
                 raise ValueError("--instruction makes the edited first frame, and EDITED is one; give one of them")
+            if self.instruction is None and self.instruct_model != "nano":
+                raise ValueError(f"--instruct-model {self.instruct_model}: is for --instruction, and there is none")
             if self.instruction is not None and not self.instruction.strip():
                 raise ValueError("--instruction is empty; say what to change")
             if self.fit is not None and self.first_frame is None:

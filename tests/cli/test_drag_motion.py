@@ -119,7 +119,7 @@ def test_masks_files_and_an_edited_frame(vedit, lossless, asked, tmp_path):
     assert drag.places.shape == (10, 2, 2)
     assert drag.frame[:, 5, 5].tolist() == pytest.approx([250 / 127.5 - 1, 100 / 127.5 - 1, 10 / 127.5 - 1], abs=1e-5)
     record = json.loads((tmp_path / "out.mkv.vedit.json").read_text())
-    assert set(record["motion"]["files"]) == {str(tmp_path / "t.json"), str(tmp_path / "first.png")}
+    assert set(record["motion"]["files"]) == {str(tmp_path / name) for name in ("t.json", "first.png", "mask.png")}
 
 
 def test_an_edited_frame_of_another_size_can_be_fitted(vedit, lossless, asked, tmp_path):
@@ -281,3 +281,63 @@ def test_with_a_model_the_rest_stays_and_the_same_job_gives_the_same_bytes(real,
     outside[16:48, 20:60] = False
     assert np.array_equal(old[:, outside], new[:, outside])
     assert not np.array_equal(old[5:, ~outside], new[5:, ~outside])
+
+
+def test_the_picture_of_a_region_is_never_replaced(vedit, lossless, tmp_path):
+    grey = np.zeros((64, 96), np.uint8)
+    grey[10:54, 20:80] = 255
+    mask = tmp_path / "mask.png"
+    cv2.imwrite(str(mask), grey)
+    before = mask.read_bytes()
+    (tmp_path / "t.json").write_text(json.dumps({"tracks": [], "regions": ["mask.png"]}))
+    for where in (("--region", mask), ("--tracks", tmp_path / "t.json")):
+        for option in ("--show-tracks", "--sheet"):
+            done = vedit("drag-motion", lossless, *where, *TRACK, option, mask, "-y", "-o", tmp_path / "out.mkv")
+            one_error_line(done, 2, f"{option} {mask}", "is the picture of a region itself")
+    assert mask.read_bytes() == before
+
+
+def test_times_outside_of_the_range_are_said(vedit, lossless, tmp_path):
+    given = ("drag-motion", lossless, "--region", "20,10,60,44", "-o", tmp_path / "out.mkv", "-y", "--track")
+    for early in (["30,30@0 50,30@3", "--start", "5"], ["30,30@500 50,30@600"], ["30,30@90s 50,30@95s"]):
+        one_error_line(vedit(*given, *early), 2, "is for", "the edited range is", "nothing would move")
+    done = vedit(*given, "30,30@0 50,30@40")
+    assert done.code == 0 and "is for frames 0 to 40, and the edited range is frames 0 to 9" in done.err
+    assert "is for" not in vedit(*given, "30,30@0 50,30@10").err
+
+
+def test_every_region_has_to_be_seen(vedit, lossless, tmp_path):
+    done = vedit("drag-motion", lossless, "--region", "20,16,40,32", "--region", "0,0,2,2", "--track", "30,30 40,30",
+                 "--track", "0,0 1,1", "--size", "16", "-o", tmp_path / "out.mkv")  # fmt: skip
+    one_error_line(done, 2, "--region 0,0,2,2", "less than a pixel")
+
+
+def test_show_tracks_has_the_shells_habits(vedit, lossless, tmp_path):
+    plan = tmp_path / "plan.png"
+    done = vedit("drag-motion", lossless, "--region", "20,10,60,44", *TRACK, "--show-tracks", plan, "--json")
+    assert done.code == 0, done.err
+    said = json.loads(done.out)
+    assert said["show_tracks"] == str(plan) and said["regions"] == ["20,10,60,44"] and plan.is_file()
+
+
+def test_the_ways_of_the_source_end_at_a_cut(vedit, asked, tmp_path):
+    """The region goes on as in the source up to the cut, where the edit ends anyway."""
+    import av
+
+    rng = np.random.default_rng(1)
+    scenes = [cv2.resize(rng.integers(0, 255, (16, 30, 3), np.uint8), (120, 64)) for _ in range(2)]
+    path = tmp_path / "cut.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", rate=12)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        for index in range(12):
+            view = np.ascontiguousarray(scenes[index >= 6][:, 2 * (index % 6) : 2 * (index % 6) + 96])
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(view, "rgb24")))
+        container.mux(stream.encode())
+    cv2.imwrite(str(tmp_path / "first.png"), np.full((64, 96, 3), 90, np.uint8))
+    done = vedit("drag-motion", path, "--region", "10,4,80,56", "--first-frame", tmp_path / "first.png",
+                 "-o", tmp_path / "out.mkv")  # fmt: skip
+    assert done.code == 0, done.err
+    assert "no point of the region" not in done.err and "cuts to another scene at frame 6" in done.err
+    moved = np.diff(np.asarray(asked[0].places[:6, :, 0]), axis=0)
+    assert moved.shape[1] > 0 and np.abs(moved + 2).max() < 0.5

@@ -82,6 +82,7 @@ def test_fitting():
         (["EDITED", "--instruction", "snow"], 2, "give one of them"),
         (["--instruction", " "], 2, "--instruction is empty"),
         (["--instruction", "snow", "--fit", "crop"], 2, "leave --fit out"),
+        (["EDITED", "--instruct-model", "other"], 2, "--instruct-model other: is for --instruction"),
         (["--instruction", "snow", "--instruct-model", "nowhere"], 4, "nowhere"),
         (["EDITED", "--overlap", "0"], 2, "--overlap 0: windows hand their last frame on"),
         (["EDITED", "--window", "1"], 2, "--window 1"),
@@ -177,3 +178,6 @@ def test_revideo_gets_a_drag_without_tracks(vedit, clip, picture, asked):
         assert done.code == 0, done.err
         assert isinstance(asked[-1], Drag)
         assert asked[-1].frame is not None and asked[-1].places.shape[1] == 0
+    done = vedit("first-frame-edit", clip, picture(), "--method", "revideo", "--region", "32,16,32,32", "-y",
+                 "--prompt", "a cat")  # fmt: skip
+    assert done.code == 0 and "reads pictures only; the text 'a cat' has no effect" in done.err

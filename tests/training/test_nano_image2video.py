@@ -110,6 +110,8 @@ def test_a_kept_folder_is_opened_and_not_drawn_again(tmp_path, parts):
         raise AssertionError("encoded again")
 
     again = encode_clips(tmp_path / "clips", 2, 1, 1, 64, 3, refuse, refuse)
+    with pytest.raises(VeditError, match="encoded by other models"):
+        encode_clips(tmp_path / "clips", 2, 1, 1, 64, 3, refuse, refuse, models="b")
     assert np.array_equal(first.parts["latents"], again.parts["latents"])
 
 

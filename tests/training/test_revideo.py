@@ -180,7 +180,8 @@ def clip(tmp_path_factory):
 def trained(model, clip, output, stage, before=None, **options):
     options = {"steps": 3, "rate": 1e-2, "batch": 1, "frames": 4, "size": 32, "save_every": 2, "log_every": 1} | options
     options |= {"log": lambda _: None, "before": None if before is None else str(before)}
-    return revideo.train(clips=[str(clip)], model=str(model), output=str(output), stage=stage, **options)
+    clips = [str(clip)] * (2 if stage == 2 else 1)
+    return revideo.train(clips=clips, model=str(model), output=str(output), stage=stage, **options)
 
 
 def test_the_three_stages_leave_an_adapter_that_edits(model, clip, tmp_path):
@@ -268,17 +269,43 @@ def test_what_cannot_be_trained(model, clip, tmp_path):
         ({"stage": 1, "choices": {"speed": 1}}, UsageError, "no such setting; there is fusion"),
         ({"stage": 1, "choices": {"fusion": "mean"}}, UsageError, "none of safm"),
         ({"stage": 1, "frames": 9}, InputError, "has 7 frames"),
+        ({"stage": 1, "size": 4}, UsageError, "--size 4: the model works on multiples of 8"),
+        ({"stage": 1, "choices": {"tuned": "everything"}}, UsageError, "is for --stage 3"),
+        ({"stage": 3, "choices": {"scenes": "ordinary"}}, UsageError, "is for --stage 2"),
         ({"stage": 1, "frames": 4, "stride": 3}, InputError, "lower --frames or --stride"),
     ):
         with pytest.raises(error, match=said):
             trained(model, clip, tmp_path / "no", **given)
 
 
-def test_own_clips_are_followed_through_every_frame(clip):
+def test_the_stages_keep_their_order(model, clip, tmp_path):
+    first = trained(model, clip, tmp_path / "1", 1)
+    with pytest.raises(UsageError, match="ended with stage 1"):
+        trained(model, clip, tmp_path / "3", 3, first)
+    second = trained(model, clip, tmp_path / "2", 2, first)
+    with pytest.raises(UsageError, match="ended with stage 2"):
+        trained(model, clip, tmp_path / "1 again", 1, second)
+    with pytest.raises(UsageError, match="at least two clips"):
+        revideo.train(clips=[str(clip)], model=str(model), output=str(tmp_path / "one"), stage=2, before=str(first))
+
+
+def test_own_clips_are_followed_through_every_frame(clip, monkeypatch):
+    import vedit.video.follow
+
+    seen, real = [], vedit.video.follow.tracks_of
+    monkeypatch.setattr(vedit.video.follow, "tracks_of", lambda grey, grid: seen.append(len(grey)) or real(grey, grid))
     source = read_clips([str(clip)], 3, 32, 2, 8, None, None)
     drawn = source.draw(np.random.default_rng(0))
-    assert drawn.pixels.shape == (3, 32, 32, 3)
+    assert drawn.pixels.shape == (3, 32, 32, 3) and seen == [5]  # three frames, two apart
     assert drawn.tracks.shape[0] == 3 and drawn.tracks.shape[2] == 2
+
+
+def test_own_clips_are_seen_at_the_scale_of_the_model(clip):
+    """The clip is 64 pixels wide and 48 high: squares of 32 of it, and of it at half the size."""
+    parts = read_clips([str(clip)], 3, 32, 1, 8, None, None, 48)
+    whole = read_clips([str(clip)], 3, 24, 1, 8, None, None)
+    assert parts.draw(np.random.default_rng(0)).pixels.shape == (3, 32, 32, 3)
+    assert parts._clips[0].shape[1:3] == (48, 64) and whole._clips[0].shape[1:3] == (24, 32)
 
 
 def test_the_command(model, clip, tmp_path):
@@ -333,6 +360,8 @@ def test_nano_shares_the_first_stages_between_variants(model, tmp_path):
     made = {name: nano_revideo.train(name, source, bundle, tmp_path, **more) for name in ("two-stages", "no-safm")}
     assert made["two-stages"] == tmp_path / "shared" / "2" and made["no-safm"] == tmp_path / "no-safm" / "3"
     began = (tmp_path / "shared" / "1" / "adapter.safetensors").stat().st_mtime_ns
+    with pytest.raises(VeditError, match="trained with another seed"):
+        nano_revideo.train("two-stages", source, bundle, tmp_path, seed=5, **more)
     alone = nano_revideo.train("one-stage", source, bundle, tmp_path, **more)
     about = adapter.read_about(alone)
     assert about.training["scenes"] == "ordinary" and about.network["stage"] == 2

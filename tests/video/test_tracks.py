@@ -85,7 +85,16 @@ def test_files_with_tracks_and_regions(tmp_path):
         ("t.json", '{"tracks": [], "regions": 3}', "regions are no list"),
         ("t.csv", "track,time,x,y\na,0,1,2\na,1,x,2\n", "t.csv:3: x and y are"),
         ("t.csv", "track,time,x,y\na,zero,1,2\n", "t.csv:2: 'zero' is not a time"),
-        ("t.csv", "track,time,x,y\na,0,1," + 140_000 * "2", "t.csv: not CSV"),
+        ("t.csv", "track,time,x,y\na,0,1," + 140_000 * "2", "t.csv:2: not CSV"),
+        ("t.csv", "track,time,x,y\na,0,1,2\nb,0,1,2\na,1,900,5\nb,1,3,4\n", "t.csv:4: track a: the point 900,5"),
+        ("t.csv", "track,time,x,y\na,1,1,2\na,0,3,4\n", "t.csv:3: track a: its times do not increase"),
+        ("t.csv", "track,time,x,y\n\na,0,1,2\n", "t.csv:3: track a: has 1 point"),
+        ("t.csv", "track,time,x,y\na,nan,1,2\n", "t.csv:2: nan is not a time"),
+        ("t.csv", "track,time,x,y\na,0f,1,2\na,1,3,4\n", "mixes frames and seconds"),
+        ("t.json", '{"tracks": [\n{"points": [[1, 2], [3, 4]]},\n{"points": 5}]}', "t.json:3: track 1: needs points"),
+        ("t.json", '{"tracks": [\n{"points": [[1, 2]]}]}', "t.json:2: track 0: has 1 point"),
+        ("t.svg", "<svg>\n<path d='M5,5 L1e999,5'/></svg>", "t.svg:2: the number 1e999 is larger"),
+        ("t.svg", "<svg><path transform='rotate(1e999)' d='M 5,5 9,9'/></svg>", "the number 1e999 is larger"),
         ("t.json", '{"tracks": [{"points": [[1, 2], [1' + 400 * "0" + ", 4]]}]}", "not all [x, y] of two numbers"),
         ("t.json", '{"tracks": [{"points": [[1, 2], [3, 4]], "times": [0, 1' + 400 * "0" + "]}]}", "is not a time"),
         ("t.json", '{"tracks": [{"points": [[1, 2], [3, 4]], "times": ["0", "1' + 400 * "0" + '"]}]}', "is not a time"),
@@ -245,3 +254,17 @@ def test_a_point_to_follow():
     for text in ("12", "12,34@5", "300,2", "a,b"):
         with pytest.raises(UsageError, match="--follow"):
             parse_point(text, EXTENT)
+
+
+def test_csv_times_are_seconds_or_frames(tmp_path):
+    file = tmp_path / "t.csv"
+    file.write_text("track,time,x,y\na,12f,1,2\na,18f,3,4\nb,0,1,2\nb,0.5,3,4\n")
+    one, other = read_motion(file, EXTENT)[0]
+    assert (one.knots.tolist(), one.frames, other.knots.tolist(), other.frames) == ([12, 18], True, [0, 0.5], False)
+
+
+def test_an_arc_with_radii_without_end_is_a_line(tmp_path):
+    file = tmp_path / "t.svg"
+    file.write_text("<svg><path d='M5 5 A1e8 1e8 0 0 1 9 9'/></svg>")
+    (track,) = read_motion(file, EXTENT)[0]
+    assert track.points[0].tolist() == [5, 5] and track.points[-1].tolist() == pytest.approx([9, 9])

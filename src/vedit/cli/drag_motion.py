@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
@@ -70,7 +71,7 @@ def drag_motion(
         return {
             "command": "drag-motion",
             "input": input,
-            "output": default_output(input, shell.output),
+            "output": default_output(input, shell.output) if show_tracks is None else shell.output or os.devnull,
             "region": tuple(region or ()),
             "track": tuple(track or ()),
             "tracks": tracks,
@@ -88,5 +89,12 @@ def drag_motion(
     console.configure(quiet=shell.quiet, verbose=shell.verbose)
     from vedit.jobs import EditJob
     from vedit.render import motion
+    from vedit.render.plan import SCHEMA
 
-    console.result(motion.show(EditJob.build(**(shell.job_fields() | job())), show_tracks))
+    made = motion.show(EditJob.build(**(shell.job_fields() | job())), show_tracks)
+    for warning in made.warnings:
+        console.warn(warning)
+    if shell.json:
+        console.result_json({"schema": SCHEMA, "show_tracks": show_tracks} | made.report())
+    else:
+        console.result(show_tracks)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,17 +69,10 @@ def _index(point: Any, info: ClipInfo) -> int:
 
 def check_outputs(job: EditJob) -> None:
     """Nothing is overwritten that should not be, and all folders are there and can be written to."""
-    wanted = {"--output": job.output, "the sidecar": sidecar_path(job.output)}
-    if job.output == STDOUT:
-        wanted.clear()
-    if job.compare is not None:
-        wanted["--compare"] = job.compare
-    if job.sheet is not None:
-        wanted["--sheet"] = job.sheet
-        if Path(job.sheet).suffix.lower() != ".png":
-            raise UsageError(f"--sheet {job.sheet}: a contact sheet is a PNG; give a name that ends in .png")
+    if job.sheet is not None and Path(job.sheet).suffix.lower() != ".png":
+        raise UsageError(f"--sheet {job.sheet}: a contact sheet is a PNG; give a name that ends in .png")
     seen: dict[str, str] = {}
-    for option, name in wanted.items():
+    for option, name in outputs_of(job).items():
         if name == STDOUT:
             raise UsageError(f"{option} -: only the result can go to standard output; give a file name")
         real = os.path.realpath(name)
@@ -86,6 +80,24 @@ def check_outputs(job: EditJob) -> None:
             raise UsageError(f"{option} {name}: is also {seen[real]}; choose another name")
         seen[real] = option
         writable(option, name, job)
+
+
+def outputs_of(job: EditJob) -> dict[str, str]:
+    """The files that a job writes, by what says so."""
+    wanted = {} if job.output == STDOUT else {"--output": job.output, "the sidecar": sidecar_path(job.output)}
+    if job.compare is not None:
+        wanted["--compare"] = job.compare
+    if job.sheet is not None:
+        wanted["--sheet"] = job.sheet
+    return wanted
+
+
+def spare(pictures: Iterable[str], outputs: Mapping[str, str]) -> None:
+    """Raise ``UsageError`` where one of ``outputs`` would replace a picture that says where the clip is edited."""
+    for picture in filter(os.path.isfile, pictures):
+        for option, name in outputs.items():
+            if os.path.exists(name) and os.path.samefile(name, picture):
+                raise UsageError(f"{option} {name}: is the picture of a region itself; choose another name")
 
 
 def writable(option: str, name: str, job: EditJob) -> None:
@@ -155,7 +167,10 @@ def motion_of(job: EditJob, info: ClipInfo, wanted: TimeRange) -> Motion | None:
     from vedit.video.mask import DEFAULT_FEATHER, parse_feather
 
     parse_feather(job.feather or DEFAULT_FEATHER, info)
-    return resolve(job, info, wanted)
+    spare(job.region, outputs_of(job))
+    motion = resolve(job, info, wanted)
+    spare((region.name for region in motion.regions), outputs_of(job))
+    return motion
 
 
 def first_frame_of(job: EditJob, info: ClipInfo) -> FirstFrame | None:
@@ -166,6 +181,7 @@ def first_frame_of(job: EditJob, info: ClipInfo) -> FirstFrame | None:
     from vedit.video.mask import DEFAULT_FEATHER, parse_feather
 
     parse_feather(job.feather or DEFAULT_FEATHER, info)
+    spare(job.region, outputs_of(job))
     return resolve(job, info)
 
 

@@ -289,8 +289,8 @@ def _seen(source: SourceFrame, plan: Plan) -> tuple[np.ndarray, np.ndarray | Non
     """What the model sees of a frame; and where that is a part, the whole of it, by which cuts are found."""
     rgb, width, height = source.rgb(), plan.working_width, plan.working_height
     if plan.motion is None or plan.motion.crop is None:
-        return _shrink(rgb, width, height), None
-    return _shrink(rgb[_part(plan.motion.crop)], width, height), _shrink(rgb, *WHOLE)
+        return first_frame.resized(rgb, width, height), None
+    return first_frame.resized(rgb[_part(plan.motion.crop)], width, height), first_frame.resized(rgb, *WHOLE)
 
 
 def _part(crop: tuple[int, int, int, int] | None) -> Any:
@@ -298,16 +298,6 @@ def _part(crop: tuple[int, int, int, int] | None) -> Any:
         return slice(None)
     x, y, width, height = crop
     return slice(y, y + height), slice(x, x + width)
-
-
-def _shrink(rgb: np.ndarray, width: int, height: int) -> np.ndarray:
-    """(H, W, 3) uint8 to (height, width, 3) without aliasing."""
-    import cv2
-
-    if rgb.shape[:2] == (height, width):
-        return rgb
-    smaller = rgb.shape[0] >= height and rgb.shape[1] >= width
-    return cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC)
 
 
 class _Shot:

@@ -20,6 +20,7 @@ from vedit.errors import ModelError, ResourceError, UsageError
 
 if TYPE_CHECKING:
     from vedit.nets.codec import Codec
+    from vedit.nets.revideo import ReVideoConfig
     from vedit.weights import Bundle
 
 WORKSPACE = 1.1
@@ -52,6 +53,7 @@ class MemoryPlan:
     offload: bool = False
     limit: int | None = None
     steps: tuple[str, ...] = ()
+    adapter: str | None = None  # its file
 
     @property
     def peak(self) -> int:
@@ -62,7 +64,9 @@ class MemoryPlan:
 
     def report(self) -> dict[str, Any]:
         """As JSON values."""
-        return asdict(self) | {"peak": self.peak, "steps": list(self.steps)}
+        values = asdict(self) | {"peak": self.peak, "steps": list(self.steps)}
+        del values["adapter"]  # the job has it
+        return values
 
 
 def limit_of(vram: str | None) -> int | None:
@@ -99,8 +103,9 @@ def plan(
             # A text encoder comes as a whole; of the others, while one layer goes the next one may come.
             largest = max(largest, weights[name] if name == "clip" else 2 * max(layers.values()))
     return _measured(
-        MemoryPlan(device, dtype, window, weights, 0, 0, 0, largest=largest, branches=branches), bundle, width, height
-    )
+        MemoryPlan(device, dtype, window, weights, 0, 0, 0, largest=largest, branches=branches, adapter=adapter),
+        bundle, width, height,
+    )  # fmt: skip
 
 
 def fit(
@@ -232,8 +237,18 @@ def _measured(made: MemoryPlan, bundle: Bundle, width: int, height: int) -> Memo
         encode = _peak(lambda: codec.encode(pixels))
         latents = torch.empty(made.window, codec.channels, height // codec.stride, width // codec.stride, device="meta")
         decode = _peak(lambda: codec.decode(latents))
-        denoise = _peak(load.empty_unet_call(bundle.components["unet"], dtypes[made.dtype], latents, made.branches))
+        unet, control = bundle.components["unet"], _control(made.adapter)
+        denoise = _peak(load.empty_unet_call(unet, dtypes[made.dtype], latents, made.branches, control))
     return replace(made, encode=encode, denoise=denoise, decode=decode)
+
+
+def _control(adapter: str | None) -> ReVideoConfig | None:
+    """Of the branch that an adapter sets beside the network, if it does."""
+    from vedit.weights import adapter as adapters
+    from vedit.weights import revideo
+
+    about = None if adapter is None else adapters.read_about(adapter)
+    return revideo.config_of(about, str(adapter)) if about is not None and about.method == revideo.METHOD else None
 
 
 def _can_tile(bundle: Bundle) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -62,13 +63,18 @@ class Motion:
 
         x, y, across, down = self.crop or (0, 0, self.extent.width, self.extent.height)
         part = np.s_[y : y + down, x : x + across]
-        inside = (self.grey[part] > BLACK).astype(np.float32)
-        mask = cv2.resize(inside, (width, height), interpolation=cv2.INTER_AREA) > 0.5
-        if not mask.any():
-            raise UsageError(
-                f"--region {self.regions[0].name}: is less than a pixel where the model sees {width}×{height}; make it "
-                "larger, or raise --size"
-            )
+
+        def seen(grey: np.ndarray) -> np.ndarray:
+            inside = (grey[part] > BLACK).astype(np.float32)
+            return cv2.resize(inside, (width, height), interpolation=cv2.INTER_AREA) > 0.5
+
+        for region in self.regions:
+            if not seen(region.grey).any():
+                raise UsageError(
+                    f"--region {region.name}: is less than a pixel where the model sees {width}×{height}; make it "
+                    "larger, or raise --size"
+                )
+        mask = seen(self.grey)
         scale = np.array([width / across, height / down])
         # A pixel's place is its centre: 0 lies half a pixel inside the picture.
         places = (self.places - [x, y] + 0.5) * scale - 0.5
@@ -140,9 +146,38 @@ def resolve(job: EditJob, info: ClipInfo, wanted: TimeRange) -> Motion:
     elif not tracks:
         raise UsageError("--track is missing; say how the region moves (--track, --tracks, --follow) or give another "
                          "content with --first-frame")  # fmt: skip
+    warnings += tuple(_out_of_time(track, extent, times) for track in tracks if _ends_late(track, extent, times))
     places = sampled(tracks, extent, lambda index: float(times[index - first]))
     frame = None if job.first_frame is None else read_frame(job, info)
     return Motion(tuple(regions), tuple(tracks), extent, union(regions), places, frame, warnings=warnings)
+
+
+def _range(track: Track, extent: Extent, times: list[Fraction]) -> tuple[float, float]:
+    """The edited range as the track counts it, in frames or seconds."""
+    if track.frames:
+        return extent.first, extent.first + extent.frames - 1
+    return float(times[0]), float(times[-1])
+
+
+def _ends_late(track: Track, extent: Extent, times: list[Fraction]) -> bool:
+    """Whether a track goes on after the edited range. Raises ``UsageError`` for one that is all outside of it."""
+    begin, end = _range(track, extent, times)
+    step = (
+        1.0 if track.frames else float(times[-1] - times[-2]) if len(times) > 1 else 1.0
+    )  # the last frame is shown on
+    if track.knots[0] > end or track.knots[-1] < begin:
+        raise UsageError(
+            f"{_out_of_time(track, extent, times)}, so nothing would move; give times of the edited range, @48 in "
+            "frames or @2s in seconds from the clip's first frame"
+        )
+    return bool(track.knots[-1] > end + step)
+
+
+def _out_of_time(track: Track, extent: Extent, times: list[Fraction]) -> str:
+    unit = "frames " if track.frames else "seconds "
+    begin, end = _range(track, extent, times)
+    knots = f"{unit}{track.knots[0]:g} to {track.knots[-1]:g}"
+    return f"{track.name}: is for {knots}, and the edited range is {unit}{begin:g} to {end:g}"
 
 
 def cropped(motion: Motion, info: ClipInfo, size: int, least: int | None) -> Motion:
@@ -162,9 +197,9 @@ def cropped(motion: Motion, info: ClipInfo, size: int, least: int | None) -> Mot
     return replace(motion, crop=(corner[0], corner[1], sides[0], sides[1]))
 
 
-def show(job: EditJob, path: str) -> str:
-    """Draw regions, tracks and times over the first edited frame into ``path`` (PNG), which is returned. No model."""
-    from vedit.render.checks import opened, writable
+def show(job: EditJob, path: str) -> Motion:
+    """Draw regions, tracks and times over the first edited frame into ``path``, a PNG; returns what is drawn. No model."""
+    from vedit.render.checks import opened, spare, writable
     from vedit.render.sidecar import write_bytes
     from vedit.video.regions import draw
     from vedit.video.sheet import encode_png
@@ -173,9 +208,11 @@ def show(job: EditJob, path: str) -> str:
         raise UsageError(f"--show-tracks {path}: the drawing is a PNG; give a name that ends in .png")
     writable("--show-tracks", path, job)
     info, wanted = opened(job)
+    spare(job.region, {"--show-tracks": path})
     motion = resolve(job, info, wanted)
+    spare((region.name for region in motion.regions), {"--show-tracks": path})
     write_bytes(path, encode_png(draw(source_frame(job, info), motion.regions, motion.tracks)))
-    return path
+    return motion
 
 
 def _followed(job: EditJob, info: ClipInfo, extent: Extent) -> list[Track]:
@@ -229,13 +266,19 @@ def _source_motion(job: EditJob, info: ClipInfo, extent: Extent, regions: list[R
 
 
 def _ways(job: EditJob, info: ClipInfo, points: np.ndarray) -> np.ndarray:
-    """(T, N, 2): where points of the first edited frame go in the source, NaN where they are lost."""
+    """(T, N, 2): where points of the first edited frame go in the source, up to a cut, where the edit ends; NaN where
+    they are lost."""
     import cv2
 
     from vedit.video.follow import follow_through
+    from vedit.video.shots import HEIGHT, WIDTH, ShotDetector
     from vedit.video.timecode import parse_range
 
-    frames = source_frames(job, info, parse_range(job.start, job.end))
+    detector = ShotDetector()
+    frames = itertools.takewhile(
+        lambda rgb: not detector.push(resized(rgb, 2 * WIDTH, 2 * HEIGHT)),
+        source_frames(job, info, parse_range(job.start, job.end)),
+    )
     return follow_through((cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY) for rgb in frames), points)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from fractions import Fraction
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vedit.render import sidecar
@@ -149,6 +150,7 @@ class Outputs:
             "settings": plan.settings.model_dump(mode="json"),
             "model": {"name": plan.bundle.name, "sha256": plan.bundle.sha256},
             "input": {"sha256": source_sha256, "frames": self.frames},
+            "adapter": None if self._adapter is None else {"sha256": sidecar.sha256_of(self._adapter)},
             "mask": self._mask_sha256 and {"sha256": self._mask_sha256, **(plan.decided()["mask"] or {})},
             "output": {"sha256": sidecar.sha256_of(plan.job.output), "frames": self.frames},
             "working_size": [plan.working_width, plan.working_height],
@@ -171,10 +173,20 @@ class Outputs:
         if motion is None and self._plan.first_frame is None:
             return {}
         names = [*job.region, *(name for name in (job.tracks, job.first_frame) if name is not None)]
+        names += [] if motion is None else [region.name for region in motion.regions]  # some are named in the tracks
         files = {name: sidecar.sha256_of(name) for name in names if os.path.isfile(name)}
-        if motion is not None:
-            return {"motion": motion.report() | {"files": files}}
-        return {"first_frame": self._plan.decided()["first_frame"] | {"files": files}}
+        read: dict[str, Any] = {} if motion is None else {"motion": motion.report() | {"files": files}}
+        first_frame = self._plan.decided().get("first_frame")
+        if first_frame is not None:
+            read["first_frame"] = first_frame | ({} if read else {"files": files})
+        return read
+
+    @property
+    def _adapter(self) -> Path | None:
+        from vedit.weights import adapter as adapters
+
+        named = self._plan.job.adapter or self._plan.adapter
+        return None if named is None else adapters.find(named)
 
     def _encoder(self) -> dict[str, Any]:
         chosen = self._result.plan

@@ -119,6 +119,7 @@ class Plan:
         told = {"path": self.job.first_frame, "fit": self.job.fit, "instruction": self.job.instruction}
         drawing = self.drawing
         told["instruct_model"] = None if drawing is None else self.job.instruct_model
+        told["instruct_model_sha256"] = None if drawing is None else drawing.bundle.sha256
         if drawing is not None and drawing.memory is not None:
             told["memory_plan"] = drawing.memory.report()
         return {"first_frame": told, "regions": list(self.job.region)}

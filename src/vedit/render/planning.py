@@ -110,6 +110,8 @@ def plan(job: EditJob) -> Plan:
         )  # fmt: skip
     warnings = [*encoder_warnings, *(mask.warnings if mask is not None else ())]
     warnings += motion.warnings if motion is not None else ()
+    if motion is not None and job.prompt.strip():
+        warnings.append(f"{bundle.name} reads pictures only; the text {job.prompt!r} has no effect")
     free = machine.available_mb()
     if device == "cpu" and free is not None and cost.memory_mb > free:
         warnings.append(

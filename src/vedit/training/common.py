@@ -6,7 +6,6 @@ Steps keyed by their number, checkpoints that resume to the same weights, a log,
 from __future__ import annotations
 
 import copy
-import hashlib
 import json
 import math
 import time
@@ -22,6 +21,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from vedit.errors import VeditError
+from vedit.weights.bundle import sha256 as sha256
 
 #: In the identity of a run: the hash of the weights that it goes on from.
 BEGAN = "began"
@@ -292,12 +292,3 @@ def prefetch(make: Callable[[int], Any], steps: Iterable[int], depth: int = 3) -
                 yield first, future.result()
         for first, future in waiting:
             yield first, future.result()
-
-
-def sha256(path: Path) -> str:
-    """Hash of a file, hexadecimal."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from vedit.errors import InputError
+from vedit.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from vedit.training.moving_clips import MovingClips
@@ -67,22 +67,28 @@ class OwnClips:
 
 
 def read_clips(
-    paths: Sequence[str], frames: int, size: int, stride: int, multiple: int, start: str | None, end: str | None
-) -> OwnClips:
-    """Clips from files, with a short side of ``size`` pixels. Raises ``InputError`` and ``UsageError``."""
+    paths: Sequence[str], frames: int, size: int, stride: int, multiple: int, start: str | None, end: str | None,
+    scale: int | None = None,
+) -> OwnClips:  # fmt: skip
+    """Clips from files, of which squares of ``size`` pixels are seen.
+
+    ``scale``: pixels of the clips' short side, by default as many. Raises ``InputError`` and ``UsageError``.
+    """
     from vedit.training.common import sha256
     from vedit.training.one_clip import read_clip
 
+    if size < multiple:
+        raise UsageError(f"--size {size}: the model works on multiples of {multiple} pixels; give at least one")
     clips, span = [], (frames - 1) * stride + 1
     for path in paths:
-        tensor = read_clip(Path(path), size, multiple, start, end)
+        tensor = read_clip(Path(path), max(size, scale or 0), multiple, start, end)
         if len(tensor) < span:
             raise InputError(
                 f"{path}: has {len(tensor)} frames to train on, and a step sees {frames} at a stride of {stride}, "
                 f"{span} in all; lower --frames or --stride"
             )
         clips.append(((tensor + 1) * 127.5).round().byte().permute(0, 2, 3, 1).contiguous().numpy())
-    identity = ",".join(sha256(Path(path)) for path in paths) + f":{frames}:{size}:{stride}:{start}:{end}"
+    identity = ",".join(sha256(Path(path)) for path in paths) + f":{frames}:{size}:{scale}:{stride}:{start}:{end}"
     return OwnClips(clips, frames, size // multiple * multiple, stride, identity)
 
 

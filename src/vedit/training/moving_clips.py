@@ -6,7 +6,7 @@ folder/embeddings.npy  (S, 2, P) float16: first and last frame as CLIP's vectors
 folder/numbers.npy     (S, 4) float32: frames a second, motion bucket, noise on the first frame, on the last
 folder/frames.npy      (S, T, H, W, 3) uint8
 folder/layers.npy, tracks.npy, owners.npy, centres.npy: as in :class:`vedit.world.moving.MovingClip`
-folder/index.json      {"clips": S}; written last
+folder/index.json      {"clips": S, "models": hash of what encoded them}; written last
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vedit.errors import VeditError
 from vedit.training.nano import Rows
+from vedit.weights.bundle import read_json
 from vedit.world.moving import MovingClip, draw_several, motion_bucket
 
 Encode = Callable[[Tensor], Tensor]  # (N, 3, H, W) in [-1, 1] to (N, C, h, w) or (N, P)
@@ -101,13 +103,17 @@ def encode_clips(
     encode: Encode,
     embed: Encode,
     workers: int | None = None,
+    models: str = "",
 ) -> MovingClips:
     """Draw ``each`` clips of ``scenes`` scenes into ``folder`` unless it holds them already, and open it.
 
-    ``workers``: processes that draw; none: one a core; 0: this one.
+    ``workers``: processes that draw; none: one a core; 0: this one. ``models``: a hash of what encodes and embeds.
+    Raises ``VeditError`` for a folder whose clips were encoded by others.
     """
-    count = scenes * each
-    if not (folder / "index.json").exists():
+    count, index = scenes * each, folder / "index.json"
+    if index.exists() and read_json(index).get("models", "") != models:
+        raise VeditError(f"{folder}: its clips were encoded by other models; remove it, or choose another --data")
+    if not index.exists():
         rows, at = Rows(folder, count), 0
         for clip in _drawn(seed, scenes, each, side, frames, workers):
             rng = np.random.default_rng([seed, 7, at])
@@ -115,7 +121,7 @@ def encode_clips(
             at += 1
             if at % 400 == 0:
                 print(f"encoded {at} of {count} clips", flush=True)
-        rows.finish({"clips": at})
+        rows.finish({"clips": at, "models": models})
     return MovingClips({name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in _PARTS})
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -64,6 +65,12 @@ def picture_embedder(clip: Path, processor: Path, device: str) -> Coder:
         return encoder(pictures.to(device)).cpu()
 
     return embed
+
+
+def hash_of(*folders: Path) -> str:
+    """A hash of all weights in these folders."""
+    files = [file for folder in folders for file in sorted(folder.glob("*.safetensors"))]
+    return hashlib.sha256("".join(common.sha256(file) for file in files).encode()).hexdigest()
 
 
 def write_scheduler(folder: Path, config: Mapping[str, Any]) -> None:

@@ -19,6 +19,7 @@ import numpy as np
 from vedit.errors import InputError
 
 POINTS = 64  # of a path
+_FAR = 1e9  # units that no drawing has
 _STEPS = 24  # straight pieces of a curve
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 _TOKEN = re.compile(r"([MmLlHhVvCcSsQqTtAaZz])|(" + _NUMBER.pattern + r")|([\s,]+)|(.)", re.DOTALL)
@@ -71,11 +72,20 @@ def paths(name: str, text: str, width: int, height: int) -> list[tuple[str, np.n
     return found
 
 
+def _numbers(where: str, texts: list[str]) -> list[float]:
+    """Numbers as they stand there, none of them larger than what can be drawn."""
+    numbers = [float(text) for text in texts]
+    for text, number in zip(texts, numbers, strict=True):
+        if not abs(number) < _FAR:
+            raise InputError(f"{where}: the number {text[:20]} is larger than any picture")
+    return numbers
+
+
 def _view(where: str, attributes: dict[str, str], width: int, height: int) -> np.ndarray:
     """(3, 3): from the drawing's units to pixels of the picture."""
     if "viewBox" not in attributes:
         return np.eye(3)
-    box = [float(number) for number in _NUMBER.findall(attributes["viewBox"])]
+    box = _numbers(where, _NUMBER.findall(attributes["viewBox"]))
     if len(box) != 4 or box[2] <= 0 or box[3] <= 0:
         raise InputError(f"{where}: viewBox={attributes['viewBox']!r} is not four numbers, x y width height")
     scale = width / box[2]
@@ -95,7 +105,7 @@ def _transform(where: str, text: str) -> np.ndarray:
         if call is None:
             raise InputError(f"{where}: transform={text!r} cannot be read")
         at = call.end()
-        matrix = matrix @ _one_transform(where, call[1], [float(number) for number in _NUMBER.findall(call[2])])
+        matrix = matrix @ _one_transform(where, call[1], _numbers(where, _NUMBER.findall(call[2])))
     return matrix
 
 
@@ -121,9 +131,9 @@ def _points(where: str, tag: str, attributes: dict[str, str]) -> np.ndarray | No
         numbers = [_NUMBER.fullmatch(attributes.get(key, "0").strip()) for key in ("x1", "y1", "x2", "y2")]
         if not all(numbers):
             raise InputError(f"{where}: x1, y1, x2 and y2 of the line are not all numbers without a unit")
-        return np.array([float(number[0]) for number in numbers if number]).reshape(2, 2)
+        return np.array(_numbers(where, [number[0] for number in numbers if number])).reshape(2, 2)
     if tag in ("polyline", "polygon"):
-        numbers = [float(number) for number in _NUMBER.findall(attributes.get("points", ""))]
+        numbers = _numbers(where, _NUMBER.findall(attributes.get("points", "")))
         if len(numbers) < 2 or len(numbers) % 2:
             raise InputError(f"{where}: the points of the {tag} are {len(numbers)} numbers, which are no pairs")
         pairs = np.array(numbers).reshape(-1, 2)
@@ -140,7 +150,7 @@ def _commands(where: str, text: str) -> Iterator[tuple[str, list[float]]]:
         if match is not None and match[2]:
             if not letter:
                 raise InputError(f"{where}: the path begins with {match[2]!r}; it should begin with M")
-            numbers.append(float(match[2]))
+            numbers += _numbers(where, [match[2]])
         if match is None or match[1]:
             yield from _split(where, letter, numbers)
             letter, numbers = match[1] if match is not None else "", []
@@ -212,6 +222,8 @@ def _arc(here: complex, target: complex, n: list[float]) -> list[complex]:
         return [target]
     half = (here - target) / 2 / turned
     x, y = half.real / rx, half.imag / ry
+    if not x * x + y * y:  # next to radii without end there is no curve to see
+        return [target]
     grow = math.sqrt(max(1.0, x * x + y * y))
     rx, ry, x, y = rx * grow, ry * grow, x / grow, y / grow
     off = math.sqrt(max(0.0, 1 / (x * x + y * y) - 1)) * (-1 if bool(n[3]) == bool(n[4]) else 1)

@@ -4,8 +4,8 @@ On the command line a track is ``"x,y x,y ..."``, each point with a time if want
 ``10,20@1.5s`` seconds. Files are JSON, ``{"tracks": [{"points": [[x, y], …], "times": […]}]}``, CSV with the header
 ``track,time,x,y``, or SVG, whose paths are tracks (:mod:`vedit.video.svg`). x and y are pixels of the displayed
 picture. In files a time is a number of seconds from the first frame, or text as for ``--start``: ``"48"`` is a frame,
-``"1.5s"`` seconds. Without times the points spread evenly over the frames asked for. Between two times a point moves in
-a straight line.
+``"1.5s"`` seconds; in CSV, where a number is not told from text, ``48f`` is a frame. Without times the points spread
+evenly over the frames asked for. Between two times a point moves in a straight line.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from vedit.errors import InputError, UsageError
 from vedit.video.timecode import parse_time
 
 MOST_TIME = 1e9  # frames or seconds
+_FRAME = re.compile(r"(\d+)f")
+_POINTS = re.compile(r'"points"\s*:')
 _POINT = re.compile(r"([^,@]+),([^,@]+)(?:@(.+))?")
 
 
@@ -127,14 +129,20 @@ def read_motion(path: str | Path, extent: Extent) -> tuple[list[Track], list[Any
     if kind == ".csv":
         found = _from_csv(name, text)
     elif kind == ".svg":
-        found = [(key, list(points), None) for key, points in paths(name, text, extent.width, extent.height)]
+        found = [_Raw(key, list(points), None) for key, points in paths(name, text, extent.width, extent.height)]
     else:
         found, regions = _from_json(name, text)
-    tracks = [_track(f"{name}{key}", points, times, extent) for key, points, times in found]
-    return tracks, regions
+    return [_track(f"{name}{raw.key}", raw.points, raw.times, extent, raw.lines) for raw in found], regions
 
 
-_Raw = tuple[str, list[Any], list[Any] | None]  # what to call it, points, times
+@dataclass(frozen=True)
+class _Raw:
+    """A track as it stands in a file. ``key``: what to call it; ``lines``: of the file, where each point stands."""
+
+    key: str
+    points: list[Any]
+    times: list[Any] | None
+    lines: list[int] | None = None
 
 
 def _from_json(name: str, text: str) -> tuple[list[_Raw], list[Any]]:
@@ -152,41 +160,50 @@ def _from_json(name: str, text: str) -> tuple[list[_Raw], list[Any]]:
     if not isinstance(regions, list):
         raise InputError(f"{name}: its regions are no list; each is [x, y, width, height] or the name of a mask")
     found: list[_Raw] = []
+    places = [text.count("\n", 0, match.start()) + 1 for match in _POINTS.finditer(text)]
+    known = len(places) == len(tracks)  # else one of them is in a name, or missing
     for number, track in enumerate(tracks):
         points, times = track.get("points"), track.get("times")
+        key = f":{places[number]}: track {number}" if known else f": track {number}"
         if not isinstance(points, list) or not (times is None or isinstance(times, list)):
-            raise InputError(f"{name}: track {number} needs points, a list of [x, y], and times, if any, as a list")
-        found.append((f": track {number}", points, times))
+            raise InputError(f"{name}{key}: needs points, a list of [x, y], and times, if any, as a list")
+        found.append(_Raw(key, points, times))
     return found, regions
 
 
 def _from_csv(name: str, text: str) -> list[_Raw]:
+    reader = csv.reader(text.splitlines())
     try:
-        rows = list(csv.reader(text.splitlines()))
+        rows = list(reader)
     except csv.Error as error:
-        raise InputError(f"{name}: not CSV ({error}); tracks are lines of track,time,x,y") from None
+        raise InputError(f"{name}:{reader.line_num}: not CSV ({error}); tracks are lines of track,time,x,y") from None
     header = [cell.strip() for cell in (rows or [[]])[0]]
     if header != ["track", "time", "x", "y"]:
         raise InputError(f"{name}:1: the header is {','.join(header)!r}; it should be track,time,x,y")
-    found: dict[str, tuple[list[Any], list[Any]]] = {}
+    found: dict[str, _Raw] = {}
     for number, row in enumerate(rows[1:], 2):
         if not row:
             continue
         if len(row) != 4:
             raise InputError(f"{name}:{number}: has {len(row)} fields; there should be four, track,time,x,y")
-        points, times = found.setdefault(row[0].strip(), ([], []))
+        key = row[0].strip()
+        track = found.setdefault(key, _Raw(f": track {key}", [], [], []))
+        assert track.times is not None and track.lines is not None
+        track.lines.append(number)
         try:
-            points.append([float(row[2]), float(row[3])])
+            track.points.append([float(row[2]), float(row[3])])
         except ValueError:
             raise InputError(
                 f"{name}:{number}: x and y are {row[2]!r} and {row[3]!r}; they should be numbers"
             ) from None
+        time = row[1].strip()
+        frame = _FRAME.fullmatch(time)
         try:
-            times.append(float(row[1]))
+            track.times.append(frame[1] if frame else float(time))
         except ValueError:
-            times.append(row[1].strip())
-            _time(f"{name}:{number}", times[-1])
-    return [(f": track {key}", points, times) for key, (points, times) in found.items()]
+            track.times.append(time)
+        _time(f"{name}:{number}", track.times[-1])
+    return list(found.values())
 
 
 def _point(word: str, where: str) -> tuple[float, float, str | None]:
@@ -200,17 +217,25 @@ def _point(word: str, where: str) -> tuple[float, float, str | None]:
         raise UsageError(f"{where}: {word!r} is no point; write x,y or x,y@TIME, in pixels of the picture") from None
 
 
-def _track(where: str, points: list[Any], times: list[Any] | None, extent: Extent) -> Track:
+def _track(
+    where: str, points: list[Any], times: list[Any] | None, extent: Extent, lines: list[int] | None = None
+) -> Track:
+    """``lines``: of the file, where the points stand."""
+    name, _, key = where.partition(": track ")
+
+    def at(number: int) -> str:
+        return where if lines is None else f"{name}:{lines[number]}: track {key}"
+
     try:
         places = np.array(points, np.float64).reshape(len(points), 2)
     except (ValueError, TypeError, OverflowError):
         raise InputError(f"{where}: its points are not all [x, y] of two numbers") from None
     if len(places) < 2:
         count = f"{len(places)} point{'s' * (len(places) != 1)}"
-        raise InputError(f"{where}: has {count}; a track needs two at least")
-    for x, y in places:
+        raise InputError(f"{at(0) if count != '0 points' else where}: has {count}; a track needs two at least")
+    for number, (x, y) in enumerate(places):
         if not _within(x, y, extent):
-            raise InputError(_outside(where, x, y, extent))
+            raise InputError(_outside(at(number), x, y, extent))
     if times is None:
         last = extent.first + extent.frames - 1
         return Track(where, np.linspace(extent.first, last, len(places)), places, True)
@@ -220,8 +245,9 @@ def _track(where: str, points: list[Any], times: list[Any] | None, extent: Exten
     if len({kind for kind, _ in read}) > 1:
         raise InputError(f"{where}: mixes frames and seconds; give all times in one of them")
     knots = np.array([value for _, value in read])
-    if not (np.diff(knots) > 0).all():  # also for NaN
-        raise InputError(f"{where}: its times do not increase")
+    backwards = np.flatnonzero(~(np.diff(knots) > 0))  # also for NaN
+    if len(backwards):
+        raise InputError(f"{at(int(backwards[0]) + 1)}: its times do not increase")
     return Track(where, knots, places, read[0][0])
 
 

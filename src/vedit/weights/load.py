@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from vedit.diffusion.schedule import Schedule
     from vedit.nets.codec import Codec
     from vedit.nets.image_encoder import ImageEncoder
+    from vedit.nets.revideo import ReVideoConfig
     from vedit.nets.video_unet import VideoUNet
 
 VAES = ("PatchAutoencoder", "AutoencoderTiny", "AutoencoderKL", "AutoencoderKLTemporalDecoder")
@@ -264,11 +265,15 @@ def empty_vae(folder: str | Path, dtype: torch.dtype) -> Codec:
 
 
 def empty_unet_call(
-    folder: str | Path, dtype: torch.dtype, latents: torch.Tensor, branches: int = 1
+    folder: str | Path,
+    dtype: torch.dtype,
+    latents: torch.Tensor,
+    branches: int = 1,
+    control: ReVideoConfig | None = None,
 ) -> Callable[[], Any]:
     """One evaluation of the U-Net of a folder without its weights, for ``latents`` (T, C, h, w) on the meta device.
 
-    ``branches``: of the guidance, at once.
+    ``branches``: of the guidance, at once. ``control``: of the branch beside it, if there is one.
     """
     import diffusers
     import torch
@@ -297,7 +302,19 @@ def empty_unet_call(
         return lambda: network(flat, time, text, return_dict=False)
     clip = torch.empty(branches, frames, channels, height, width, device="meta", dtype=dtype)
     image = torch.empty(branches, 1, reads, device="meta", dtype=dtype)
-    return lambda: network(clip, time, image, torch.empty(branches, 3, device="meta", dtype=dtype), return_dict=False)
+    ids = torch.empty(branches, 3, device="meta", dtype=dtype)
+    if control is None:
+        return lambda: network(clip, time, image, ids, return_dict=False)
+    from vedit.nets.revideo import Conditions, ReVideoUNet
+
+    whole = ReVideoUNet(network, control).eval()
+    stride = 1 << (len(control.widths) - 1)
+    shapes = ((frames, 2), (1, 1), (frames, 3))  # motion, region, content
+    given = [
+        torch.empty(1, count, channels, height * stride, width * stride, device="meta", dtype=dtype)
+        for count, channels in shapes
+    ]
+    return lambda: whole(clip, time, image, ids, Conditions(*given).expand(branches))
 
 
 def _empty(kind: Any, folder: Path, dtype: torch.dtype) -> Any:

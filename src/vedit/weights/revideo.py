@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import torch
     from diffusers import UNetSpatioTemporalConditionModel
 
-    from vedit.nets.revideo import ReVideoUNet
+    from vedit.nets.revideo import ReVideoConfig, ReVideoUNet
     from vedit.weights.adapter import About
 
 METHOD = "revideo"
@@ -54,23 +54,29 @@ def control_name(name: str, layers: int) -> str | None:
     return names.unet(name, layers, True, LEVELS)
 
 
+def config_of(about: About, where: str) -> ReVideoConfig:
+    """What the control branch of the adapter ``where`` is made of. Raises ``ModelError``."""
+    from pydantic import TypeAdapter, ValidationError
+
+    from vedit.jobs import one_line
+    from vedit.nets.revideo import ReVideoConfig
+
+    known = {name: value for name, value in about.network.items() if name != STAGE}
+    try:
+        return TypeAdapter(ReVideoConfig).validate_python(known)
+    except ValidationError as error:
+        raise ModelError(f"{where}: {one_line(error, 'setting ')}; train it again") from None
+
+
 def network_of(
     base: UNetSpatioTemporalConditionModel, about: About, tensors: Mapping[str, torch.Tensor], where: str
 ) -> ReVideoUNet:
     """``base`` with the control branch of an adapter; the base's own trained keys and values are replaced, and the
     branch is a copy of nothing. Raises ``ModelError`` for an adapter whose settings or tensors are off."""
-    from pydantic import TypeAdapter, ValidationError
-
-    from vedit.jobs import one_line
-    from vedit.nets.revideo import ReVideoConfig, ReVideoUNet
+    from vedit.nets.revideo import ReVideoUNet
     from vedit.nets.strict import fill_parameters
 
-    known = {name: value for name, value in about.network.items() if name != STAGE}
-    try:
-        config = TypeAdapter(ReVideoConfig).validate_python(known)
-    except ValidationError as error:
-        raise ModelError(f"{where}: {one_line(error, 'setting ')}; train it again") from None
-    network = ReVideoUNet(base, config)
+    network = ReVideoUNet(base, config_of(about, where))
     fill_parameters(network.added(), tensors, where)
     return network.eval()
 

@@ -31,7 +31,7 @@ from vedit.diffusion.edm import EDM
 from vedit.training import common
 from vedit.training.common import BEGAN, Average, Descent, Run, autocast, averaged, step_rng, torch_rng
 from vedit.training.moving_clips import Batch, MovingClips, encode_clips
-from vedit.training.nano import coder, options, picture_embedder, write_scheduler
+from vedit.training.nano import coder, hash_of, options, picture_embedder, write_scheduler
 
 CROP, SIZE, FRAMES = 128, 256, 8  # pixels of a crop and of a whole scene; frames
 SCHEDULER: dict[str, Any] = {
@@ -275,9 +275,11 @@ def main() -> None:
     encode, decode = coder(args.vae, args.device)
     embed = picture_embedder(args.clip, args.clip, args.device)
 
+    models = hash_of(args.vae, args.clip)
+
     def cache(seed: int, scenes: int, each: int, side: int) -> MovingClips:
         folder = args.data / f"moving-{seed}-{scenes}-{side}"
-        return encode_clips(folder, seed, scenes, each, side, FRAMES, encode, embed, args.workers)
+        return encode_clips(folder, seed, scenes, each, side, FRAMES, encode, embed, args.workers, models)
 
     held = cache(99, 24, 1, CROP)
     crops = cache(args.seed, args.scenes, 2, CROP)

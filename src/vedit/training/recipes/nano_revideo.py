@@ -22,13 +22,14 @@ import json
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from vedit import weights
+from vedit.errors import VeditError
 from vedit.training.moving import WorldClips
 from vedit.training.recipes.nano_image2video import CROP
 from vedit.training.recipes.revideo import stage_of_training
@@ -41,7 +42,7 @@ CARRIED = "image2video/revideo.safetensors"  # in a bundle
 SHARED = "shared"
 STEPS = {1: 3000, 2: 2000, 3: 1500}
 RATES = {1: 5e-4, 2: 5e-4, 3: 3e-4}
-PARTS = {1: 96, 2: 96}  # pixels: the longer stages see squares of the clips, at half the cost
+PARTS = {1: 96}  # pixels: the longest stage, which all but one variant share, sees squares of the clips
 COMMON: dict[str, Any] = {"batch": 6, "noise_mean": 1.0, "warm": 100}
 
 
@@ -90,10 +91,11 @@ def train(
     variant = VARIANTS[name]
 
     def run(folder: Path, stage: int, before: Path | None, fusion: str, extra: Mapping[str, Any], steps: int) -> Path:
-        if (folder / "adapter.safetensors").is_file():
-            return folder
         chosen = COMMON | {"rate": RATES[stage], "steps": max(1, round(share * steps))} | more | dict(extra)
         settings = Settings(**chosen, stage=stage, seed=seed)  # type: ignore[arg-type]
+        if (folder / adapters.FILE).is_file():
+            check_same(folder, settings, bundle)
+            return folder
         seen = source.parts(PARTS[stage]) if stage in PARTS else source
         return stage_of_training(
             seen, bundle, folder, settings, before=before, fusion=fusion, device=device, resume=True, weight=weight
@@ -108,6 +110,20 @@ def train(
     if variant.stage is None:
         return second
     return run(folder_of(out, name), variant.stage, second, variant.fusion, variant.more or {}, STEPS[3])
+
+
+def check_same(folder: Path, settings: Settings, bundle: weights.Bundle) -> None:
+    """Raise ``VeditError`` unless the adapter in ``folder`` was trained on ``bundle`` and with ``settings``."""
+    about = adapters.read_about(folder)
+    asked = json.loads(json.dumps(asdict(settings)))
+    other = [name for name, value in asked.items() if about.training.get(name) != value]
+    if about.base_sha256 != bundle.parts_sha256:
+        other.append("model")
+    if other:
+        raise VeditError(
+            f"{folder}: holds a control that was trained with another {', '.join(other)}; move it away, or choose "
+            "another --out"
+        )
 
 
 def install(adapter: Path, bundle: Path) -> Path:
@@ -132,7 +148,7 @@ def install(adapter: Path, bundle: Path) -> Path:
 def main() -> None:
     """Command line of the recipe."""
     from vedit.training.moving_clips import encode_clips
-    from vedit.training.nano import coder, picture_embedder
+    from vedit.training.nano import coder, hash_of, picture_embedder
     from vedit.training.recipes.nano_image2video import FRAMES
     from vedit.training.recipes.nano_instruct import channel_weight
 
@@ -160,7 +176,8 @@ def main() -> None:
 
     name = f"moving-{args.seed}-{args.scenes}-{CROP}"
     clips = encode_clips(
-        args.data / name, args.seed, args.scenes, 2, CROP, FRAMES, encode, embed, args.workers
+        args.data / name, args.seed, args.scenes, 2, CROP, FRAMES, encode, embed, args.workers,
+        hash_of(parts["vae"], parts["image_encoder"]),
     )  # fmt: skip
     gains = channel_weight(parts["vae"], clips.parts["frames"][:8, 0])
     for variant in args.variants:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 REFERENCE = 'Method: Mou et al., "ReVideo: Remake a Video with Motion and Content Control" (2024).'
 CHOICES = {"fusion": ("safm", "no-time", "sum"), "tuned": ("temporal", "everything"), "scenes": ("stage", "ordinary")}
+OF_STAGE = {"tuned": 3, "scenes": 2}  # choices that mean nothing to the other stages
 
 
 def train(
@@ -64,17 +65,25 @@ def train(
     from vedit import weights
 
     torch.set_num_threads(threads)
-    chosen = checked(choices or {})
+    chosen = checked(choices or {}, stage)
     if stage > 1 and before is None:
         raise UsageError(f"--stage {stage}: begins where stage {stage - 1} ended; give its adapter with --from")
+    if stage == 2 and chosen.get("scenes") != "ordinary" and len(clips) < 2:
+        raise UsageError("--stage 2: shows one clip inside of a region and another around it; give at least two clips")
     bundle = weights.open_bundle(model, "image2video")
     if before is not None:
-        adapters.check(before, METHOD, bundle)
+        ended = adapters.check(before, METHOD, bundle).network.get(STAGE)
+        if ended not in (stage - 1, stage):
+            raise UsageError(
+                f"--stage {stage}: begins where stage {stage - 1} ended, or goes on with stage {stage}, and --from "
+                f"{before} ended with stage {ended}"
+            )
     advice = bundle.preset.get("adapters", {}).get(METHOD, {})
-    side = size or int(bundle.preset.get("crop", bundle.preset.get("size", 256)))
+    whole = int(bundle.preset.get("size", 256))
+    side = size or int(bundle.preset.get("crop", whole))
     source = read_clips(
         clips, frames or int(bundle.preset.get("frames", 14)), side, stride, int(bundle.preset.get("multiple", 8)),
-        start, end,
+        start, end, whole if "crop" in bundle.preset else None,
     )  # fmt: skip
     fusion = chosen.pop("fusion", "safm")
     settings = replace(with_settings(stage, dict(advice) | given | chosen), seed=seed)
@@ -138,13 +147,15 @@ def begin(base: Image2Video, bundle: Bundle, before: str | Path | None, fusion: 
     return network
 
 
-def checked(choices: Mapping[str, Any]) -> dict[str, Any]:
+def checked(choices: Mapping[str, Any], stage: int) -> dict[str, Any]:
     """``-s key=value`` of the command. Raises ``UsageError`` that names the key."""
     for name, value in choices.items():
         if name not in CHOICES:
             raise UsageError(f"-s {name}: revideo has no such setting; there is {', '.join(CHOICES)}")
         if value not in CHOICES[name]:
             raise UsageError(f"-s {name}={value}: is none of {', '.join(CHOICES[name])}")
+        if OF_STAGE.get(name, stage) != stage:
+            raise UsageError(f"-s {name}={value}: is for --stage {OF_STAGE[name]}; leave it out")
     return dict(choices)
 
 
