@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import subprocess
 import sys
 import tempfile
@@ -136,6 +137,7 @@ def edit(case: dict[str, Any], row: dict[str, Any], output: Path, model: str, se
         prompt=case["target_prompt"], method=method, model=model, codec="ffv1", device="cpu", size=SIZE,
         overwrite=True, settings=settings, adapter=None if adapter is None else str(adapter), threads=2,
     )  # fmt: skip
+    os.environ["VEDIT_CACHE"] = str(output.with_name(output.name + ".cache"))  # nobody's: all is made anew
     done = rendering.run(rendering.plan(job)).report()
     row["seconds"], row["peak_rss_mb"] = done["timings"]["total"], done["peak_rss_mb"]
     row["evaluations"] = done.get("evaluations")

@@ -86,6 +86,21 @@ def test_a_damaged_entry_is_told_and_made_again(cache, damage):
     assert cache.get(KIND, "a")["latents"][0] == 2.0
 
 
+def test_a_cache_of_no_size_is_none(tmp_path):
+    Cache(tmp_path, 10**6).put(KIND, "a", tensors())
+    assert Cache(tmp_path, 0).get(KIND, "a") is None
+    assert Cache(tmp_path, 10**6).get(KIND, "a") is not None
+
+
+def test_entries_can_be_read_as_other_files(tmp_path):
+    before = os.umask(0o022)
+    try:
+        Cache(tmp_path, 10**6).put(KIND, "a", tensors())
+    finally:
+        os.umask(before)
+    assert Cache(tmp_path, 10**6).path(KIND, "a").stat().st_mode & 0o777 == 0o644
+
+
 def test_a_cache_that_cannot_be_written_is_a_warning(tmp_path):
     (tmp_path / "file").touch()
     cache = Cache(tmp_path / "file", 10**6)

@@ -105,10 +105,13 @@ class Cache:
         return cls(default_folder(), default_limit())
 
     def get(self, kind: str, key: str) -> dict[str, torch.Tensor] | None:
-        """What was put under ``key``, on the CPU, or None. It counts as used now. A damaged entry is removed."""
+        """What was put under ``key``, on the CPU, or None, as always where the limit is 0. It counts as used now. A
+        damaged entry is removed."""
         from safetensors import SafetensorError
         from safetensors.torch import load
 
+        if not self.limit:
+            return None
         path = self.path(kind, key)
         try:
             content = path.read_bytes()
@@ -132,7 +135,7 @@ class Cache:
 
         A cache that cannot be written to is a warning, since the work goes on without it.
         """
-        from safetensors.torch import save_file
+        from safetensors.torch import save
 
         size = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
         if size > self.limit:
@@ -144,12 +147,11 @@ class Cache:
             self._make_room(size)
             with leaves(str(temporary)):
                 try:
-                    save_file(
-                        {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
-                        temporary,
-                        metadata=dict(about or {}),
-                    )
-                    with temporary.open("rb") as file:
+                    whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+                    # Not by save_file: a kill would leave a file of its own behind, which nobody knows of.
+                    with temporary.open("xb") as file:
+                        file.write(save(whole, metadata=dict(about or {})))
+                        file.flush()
                         os.fsync(file.fileno())
                     os.replace(temporary, path)
                 finally:

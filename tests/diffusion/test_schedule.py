@@ -13,6 +13,7 @@ SD = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"
 CONFIGS = {
     "sd": SD | {"steps_offset": 1, "set_alpha_to_one": False},
     "nano": SD | {"prediction_type": "v_prediction", "rescale_betas_zero_snr": True, "timestep_spacing": "trailing"},
+    "linspace": SD | {"timestep_spacing": "linspace"},
     "linear": {"clip_sample": False, "num_train_timesteps": 500},
 }
 

@@ -170,8 +170,61 @@ def test_a_step_sees_consecutive_frames_of_the_stride_and_the_schedules_target()
 
 def test_the_clip_is_read_as_an_edit_sees_it(clip):
     frames = read_clip(clip, 32, 8)
-    assert frames.shape == (5, 3, 32, 56) and -1 <= frames.min() < -0.3 and 0.3 < frames.max() <= 1
+    assert frames.shape == (5, 3, 32, 56) and frames.dtype == torch.uint8 and frames.min() < 90 and frames.max() > 165
     torch.testing.assert_close(read_clip(clip, 32, 8, "1", "3"), frames[1:3])
+
+
+def test_frames_are_encoded_a_few_at_a_time(monkeypatch):
+    seen = []
+
+    class Codec(torch.nn.Module):
+        def encode(self, pixels):
+            seen.append(len(pixels))
+            return pixels[:, :, ::8, ::8]
+
+    monkeypatch.setattr(one_clip, "AT_ONCE", 2)
+    frames = torch.randint(0, 256, (5, 3, 16, 16), dtype=torch.uint8)
+    latents, _ = one_clip.encode(Codec(), lambda texts: torch.zeros(1, 3, 4), frames, "a", "cpu")
+    assert seen == [2, 2, 1]
+    torch.testing.assert_close(latents, frames[:, :, ::8, ::8].float() / 127.5 - 1)
+
+
+def test_what_was_learnt_from_which_video(tmp_path, model):
+    """Of a file with two videos, the one that is named."""
+    import av
+
+    path = tmp_path / "two.mkv"
+    with av.open(str(path), "w") as container:
+        streams = [container.add_stream("ffv1", rate=12) for _ in range(2)]
+        for stream in streams:
+            stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for _ in range(4):
+            for stream, level in zip(streams, (40, 200), strict=True):
+                frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), level, np.uint8), "rgb24")
+                container.mux(stream.encode(frame))
+        for stream in streams:
+            container.mux(stream.encode())
+    levels = [float(read_clip(path, 32, 8, stream=number).float().mean()) for number in (None, 0, 1)]
+    assert levels == pytest.approx([40, 40, 200], abs=3)
+    given = {"clip": str(path), "prompt": "a ball", "model": str(model), "steps": 1, "size": 32, "log": lambda _: None}
+    identities = []
+    for number in (None, 1):
+        made = tcve.train(**given, output=str(tmp_path / str(number)), stream=number)
+        identities.append(json.loads((made / "training" / "state.json").read_text())["identity"])
+    assert [one["stream"] for one in identities] == [None, 1]
+
+
+def test_settings_of_the_training_can_be_named(tmp_path, model, clip):
+    made = tcve.train(clip=str(clip), prompt="a ball", model=str(model), output=str(tmp_path / "a"), steps=1, size=32,
+                      choices={"weight_decay": 0, "clip_norm": 2.5}, log=lambda _: None)  # fmt: skip
+    identity = json.loads((made / "training" / "state.json").read_text())["identity"]
+    assert (identity["weight_decay"], identity["clip_norm"]) == (0.0, 2.5)
+    with pytest.raises(UsageError, match="-s weight_decay=much: is no number"):
+        tcve.train(clip=str(clip), prompt="a", model=str(model), output=str(tmp_path / "b"),
+                   choices={"weight_decay": "much"})  # fmt: skip
+    with pytest.raises(UsageError, match="nothing to train"):
+        tcve.train(clip=str(clip), prompt="a", model=str(model), output=str(tmp_path / "c"), size=32,
+                   choices={"temporal_unet": False, "unit": "sum"})  # fmt: skip
 
 
 def test_wrong_wishes_are_named(tmp_path, model, clip):

@@ -243,6 +243,7 @@ def _tuned(recipe: str, training: OneClip | Control, running: Running) -> None:
     from importlib import import_module
 
     from vedit.cli.progress import reporter
+    from vedit.render import machine
 
     choices = parse_settings(training.settings, {})
     train = import_module(f"vedit.training.recipes.{recipe}").train
@@ -258,9 +259,9 @@ def _tuned(recipe: str, training: OneClip | Control, running: Running) -> None:
                 begun = True
             told.frames(done, total)
 
-        made = train(
-            **training.of_recipe(), **running.of_recipe(), choices=choices, log=console.detail, progress=progress
-        )  # fmt: skip
+        chosen = training.of_recipe() | running.of_recipe()
+        with machine.training_memory_errors(chosen["device"], str(chosen["size"] or "of the model")):
+            made = train(**chosen, choices=choices, log=console.detail, progress=progress)
     console.result(str(made))
 
 

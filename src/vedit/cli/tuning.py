@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vedit.cli import console
 
 if TYPE_CHECKING:
+    from fractions import Fraction
+
+    from vedit.jobs import EditJob
     from vedit.render.plan import Plan
 
 KIND = "adapters"  # of the entries in the cache
@@ -32,7 +34,8 @@ def foreseen(plan: Plan) -> int:
     from vedit.training import one_clip
 
     module, key = _recipe(plan)
-    if Cache.default().path(KIND, key).is_file():
+    cache = Cache.default()
+    if cache.limit and cache.path(KIND, key).is_file():
         return 0
     settings = one_clip.fitted(one_clip.advised(module.RECIPE, plan.bundle), plan.edited_frames)
     return estimate.training_seconds(
@@ -46,16 +49,22 @@ def _recipe(plan: Plan) -> tuple[Any, str]:
     from dataclasses import asdict
     from importlib import import_module
 
+    import torch
+
     from vedit.cache import digest
-    from vedit.weights.bundle import sha256
+    from vedit.render.sidecar import sha256_of
+    from vedit.training.common import quick_dtype
+    from vedit.video.source import find
 
     job = plan.job
     module = import_module(f"vedit.training.recipes.{job.method.replace('-', '_')}")
     return module, digest(
-        version=VERSION, method=job.method, clip=sha256(Path(job.input)), prompt=job.source_prompt,
+        version=VERSION, method=job.method, clip=sha256_of(*find(job.input).files), prompt=job.source_prompt,
+        stream=job.stream, fps=job.fps,
         base=plan.bundle.parts_sha256, recipe=asdict(module.RECIPE.settings), size=job.size, seed=job.seed,
         advice=plan.bundle.preset.get("adapters", {}).get(job.method), start=job.start, end=job.end,
-        device=plan.device.partition(":")[0],
+        device=plan.device.partition(":")[0], threads=plan.threads, dtype=str(quick_dtype(plan.device)),
+        torch=torch.__version__,
     )  # fmt: skip
 
 
@@ -92,12 +101,20 @@ def tuned(plan: Plan, style: str) -> Iterator[Plan]:
 
 def _train(module: Any, plan: Plan, folder: str, style: str) -> None:
     from vedit.cli.progress import reporter
+    from vedit.render import machine
 
     job = plan.job
     with reporter(style, unit="steps") as told:
         told.stage("train")
-        module.train(
-            clip=job.input, prompt=job.source_prompt, model=str(plan.bundle.path), output=folder, seed=job.seed,
-            device=plan.device, threads=plan.threads, size=job.size, start=job.start, end=job.end,
-            log=console.detail, progress=told.frames,
-        )  # fmt: skip
+        with machine.training_memory_errors(plan.device, str(job.size)):
+            module.train(
+                clip=job.input, prompt=job.source_prompt, model=str(plan.bundle.path), output=folder, seed=job.seed,
+                device=plan.device, threads=plan.threads, size=job.size, start=job.start, end=job.end,
+                stream=job.stream, rate_of_pictures=_rate(job), log=console.detail, progress=told.frames,
+            )  # fmt: skip
+
+
+def _rate(job: EditJob) -> Fraction | None:
+    from vedit.render.checks import sequence_rate
+
+    return sequence_rate(job)

@@ -103,7 +103,8 @@ def attend(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch
 
 def probabilities(query: torch.Tensor, key: torch.Tensor) -> torch.Tensor:
     """softmax(q·kᵀ/√d): (T, heads, N, L) in the dtype of ``query``, the softmax taken in float32."""
-    scores = query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5
+    # Scaled before the product, which half precision could not hold otherwise.
+    scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2)
     return scores.float().softmax(dim=-1).to(query.dtype)
 
 

@@ -20,7 +20,7 @@ import torch
 from vedit.errors import ModelError
 
 Prediction = Literal["epsilon", "v"]
-Spacing = Literal["leading", "trailing"]
+Spacing = Literal["leading", "trailing", "linspace"]
 
 
 def read_config(config: str | Path | Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:
@@ -111,8 +111,8 @@ class Schedule:
         shape = config.get("beta_schedule", "linear")
         if prediction is None:
             raise ModelError(f"{where}: prediction_type {config['prediction_type']!r} is not epsilon or v_prediction")
-        if spacing not in ("leading", "trailing"):
-            raise ModelError(f"{where}: timestep_spacing {spacing!r} is not leading or trailing")
+        if spacing not in ("leading", "trailing", "linspace"):
+            raise ModelError(f"{where}: timestep_spacing {spacing!r} is not leading, trailing or linspace")
         count = int(config.get("num_train_timesteps", 1000))
         start, end = float(config.get("beta_start", 0.0001)), float(config.get("beta_end", 0.02))
         if config.get("trained_betas") is not None:
@@ -161,6 +161,8 @@ class Schedule:
             raise ValueError(f"steps must be from 1 to {len(self)}, got {steps}")
         if self.spacing == "trailing":
             return [round(len(self) * (steps - index) / steps) - 1 for index in range(steps)]
+        if self.spacing == "linspace":
+            return [round((len(self) - 1) * index / max(1, steps - 1)) for index in reversed(range(steps))]
         stride = len(self) // steps
         return [min(index * stride + self.offset, len(self) - 1) for index in reversed(range(steps))]
 

@@ -282,6 +282,7 @@ class AnyV2V:
             fixed_point=settings.fixed_point,
             highest=settings.highest,
             dtype=str(base.dtype),
+            channels_last=base.execution.channels_last,
             device=torch.device(base.device).type,
             threads=torch.get_num_threads() if torch.device(base.device).type == "cpu" else 0,
             torch=torch.__version__,

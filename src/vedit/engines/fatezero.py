@@ -44,7 +44,7 @@ from vedit.diffusion.words import Alignment, align
 from vedit.engines.base import Share, Work
 from vedit.engines.prompt import InversionSettings, PromptEngine
 from vedit.engines.shared import REWIRES, Tally
-from vedit.errors import ModelError
+from vedit.errors import ModelError, UsageError
 from vedit.jobs import PromptPair
 
 MASK_FACTOR = 4  # latents a side: the maps from which masks are made, 16² for Stable Diffusion's 64²
@@ -128,7 +128,10 @@ class FateZero(PromptEngine):
         self, source: torch.Tensor, frames: range, prompt: PromptPair, kept: torch.Tensor | None, tally: Tally,
         progress: Progress | None,
     ) -> tuple[torch.Tensor, torch.Tensor]:  # fmt: skip
-        """See :meth:`ModelEngine.denoise`. ``kept``: (1, C, h, w), source latents of the frame that others see."""
+        """See :meth:`ModelEngine.denoise`. ``kept``: (1, C, h, w), source latents of the frame that others see.
+
+        Raises ``UsageError`` for a mask of the words that change where none does.
+        """
         settings: Settings = self.settings
         together = source if kept is None else torch.cat([kept, source])
         seen = len(source) // 2 if kept is None else 0
@@ -137,6 +140,11 @@ class FateZero(PromptEngine):
         words = align(
             self.text.words(prompt.source), self.text.words(prompt.target), self.text.length, settings.words
         )  # fmt: skip
+        if settings.mask_threshold < 1.0 and not words.source:
+            raise UsageError(
+                "-s mask_threshold: shows where words of --source that change are, and --target only adds words; leave "
+                "it out, or name in --source what changes"
+            )
 
         looked: dict[int, int] = {}
 

@@ -142,10 +142,12 @@ class OneShotEngine(PromptEngine):
 
     def knows(self, prompt: PromptPair) -> str | None:
         """As :meth:`PromptEngine.knows`, and a warning when the adapter's clip was described in other words."""
+        far = super().knows(prompt)
         said = " ".join(prompt.source.split()).casefold()
-        if self._prompt and said != " ".join(self._prompt.split()).casefold():
-            return (
-                f"the adapter was trained with the prompt {self._prompt!r}, and --source says something else; "
-                "the edit keeps the motion best when both are the same"
-            )
-        return super().knows(prompt)
+        if not self._prompt or said == " ".join(self._prompt.split()).casefold():
+            return far
+        other = (
+            f"the adapter was trained with the prompt {self._prompt!r}, and --source says something else; "
+            "the edit keeps the motion best when both are the same"
+        )
+        return other if far is None else f"{other}; {far}"

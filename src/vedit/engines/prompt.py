@@ -172,6 +172,7 @@ class PromptEngine(TextEngine):
             inversion_steps=settings.inversion_steps or settings.steps,
             fixed_point=settings.fixed_point,
             dtype=str(self.dtype),
+            channels_last=self.execution.channels_last,
             device=torch.device(self.device).type,
             threads=torch.get_num_threads() if torch.device(self.device).type == "cpu" else 0,
             torch=torch.__version__,

@@ -29,13 +29,13 @@ def opened(job: EditJob) -> tuple[ClipInfo, TimeRange]:
     from vedit.video.timecode import parse_range
 
     wanted = parse_range(job.start, job.end)
-    info = probe(job.input, job.stream, _sequence_rate(job))
+    info = probe(job.input, job.stream, sequence_rate(job))
     info.require_complete()
     wanted.check(info.rate, info.frames if info.frames_declared else None, info.duration)
     return info, wanted
 
 
-def _sequence_rate(job: EditJob) -> Fraction | None:
+def sequence_rate(job: EditJob) -> Fraction | None:
     """``--fps`` as a number, for images only: a video has its own frame rate, which stays."""
     from vedit.video.source import is_sequence
 

@@ -138,6 +138,20 @@ def memory_errors(device: str, window: int, width: int, height: int) -> Iterator
         ) from error
 
 
+@contextlib.contextmanager
+def training_memory_errors(device: str, size: str) -> Iterator[None]:
+    """The same while an adapter is trained on pictures of ``size`` pixels."""
+    try:
+        yield
+    except Exception as error:
+        if not _out_of_memory(error):
+            raise
+        raise ResourceError(
+            f"out of memory on {device} while training at --size {size}; lower --size, or train by vedit "
+            "train-adapter with fewer --frames"
+        ) from error
+
+
 def _out_of_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True

@@ -198,7 +198,7 @@ def cropped(motion: Motion, info: ClipInfo, size: int, least: int | None) -> Mot
 
 
 def show(job: EditJob, path: str) -> Motion:
-    """Draw regions, tracks and times over the first edited frame into ``path``, a PNG; returns what is drawn. No model."""
+    """Draw regions, tracks and times over the first edited frame into the PNG ``path``; returns what is drawn."""
     from vedit.render.checks import opened, spare, writable
     from vedit.render.sidecar import write_bytes
     from vedit.video.regions import draw

@@ -16,13 +16,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from vedit.errors import VeditError
 from vedit.weights.bundle import sha256 as sha256
 
+_SAID = {"norm": "norm of the gradient", "weights": "sum of the weights"}  # in errors, by their names in the log
 #: In the identity of a run: the hash of the weights that it goes on from.
 BEGAN = "began"
 
@@ -111,6 +112,8 @@ class Run:
             with safe_open(self._state, "pt") as state:  # a kill may fall between the two files: the weights count
                 at = state.metadata() or found
             self.first_step, self.spent = int(at["step"]), float(at["seconds"])
+        else:
+            (folder / "log.jsonl").unlink(missing_ok=True)  # of a run that came to no checkpoint
 
     @property
     def seconds(self) -> float:
@@ -154,21 +157,28 @@ class Run:
                 state[f"second.{name}"] = held["exp_avg_sq"].contiguous()
         at = {"step": step, "seconds": round(self.seconds, 1)}
         partial = self._state.with_suffix(".partial")
-        save_file(state, partial, metadata={key: str(value) for key, value in at.items()})
+        try:
+            save_file(state, partial, metadata={key: str(value) for key, value in at.items()})
+        except SafetensorError as error:
+            raise VeditError(
+                f"{self._state}: cannot be written ({error}); check the disk and the permissions"
+            ) from None
         partial.replace(self._state)
         meta = self._meta.with_suffix(".partial")
         meta.write_text(json.dumps({"identity": self.identity, **at}))
         meta.replace(self._meta)
 
     def log(self, step: int, **values: float) -> None:
-        """Append one line to ``log.jsonl``; a non-finite loss stops the run and keeps the last checkpoint."""
+        """Append one line to ``log.jsonl``; a figure that is not finite stops the run and keeps the last checkpoint."""
         line = {"step": step, "seconds": round(self.seconds, 1), **{k: round(float(v), 6) for k, v in values.items()}}
         with (self.folder / "log.jsonl").open("a") as file:
             file.write(json.dumps(line) + "\n")
-        if not all(math.isfinite(float(v)) for v in values.values()):
+        broken = next((name for name, value in values.items() if not math.isfinite(float(value))), None)
+        if broken is not None:
+            kept = "the checkpoint before is kept" if self._meta.exists() else "there is no checkpoint yet"
             raise VeditError(
-                f"{self.folder}: the loss is not finite at step {step}; the checkpoint before is kept: "
-                "lower the learning rate"
+                f"{self.folder}: the {_SAID.get(broken, broken)} is not finite at step {step}; {kept}; train again in "
+                "another folder with a lower learning rate"
             )
         self.say(" ".join(f"{k}={v}" for k, v in line.items()))
 

@@ -87,7 +87,7 @@ def read_clips(
                 f"{path}: has {len(tensor)} frames to train on, and a step sees {frames} at a stride of {stride}, "
                 f"{span} in all; lower --frames or --stride"
             )
-        clips.append(((tensor + 1) * 127.5).round().byte().permute(0, 2, 3, 1).contiguous().numpy())
+        clips.append(tensor.permute(0, 2, 3, 1).contiguous().numpy())
     identity = ",".join(sha256(Path(path)) for path in paths) + f":{frames}:{size}:{scale}:{stride}:{start}:{end}"
     return OwnClips(clips, frames, size // multiple * multiple, stride, identity)
 

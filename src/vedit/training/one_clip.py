@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 from vedit.diffusion.schedule import Schedule
 from vedit.errors import InputError, UsageError
 from vedit.training.common import Run, autocast, sha256, step_rng, torch_rng
+from vedit.video.source import find
 from vedit.weights.adapter import About
 from vedit.weights.adapter import save as save_adapter
 
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
     from vedit.weights import Bundle
 
+CHOICES = ("weight_decay", "clip_norm")  # of the training, that -s can name
+AT_ONCE = 16  # frames that are encoded together
 WHOLE_SIZE = 300_000_000  # parameters of a 2D network whose activations are too many to keep
 
 Progress = Callable[[int, int], None]
@@ -83,6 +87,8 @@ def train(
     size: int | None = None,
     start: str | None = None,
     end: str | None = None,
+    stream: int | None = None,
+    rate_of_pictures: Fraction | None = None,
     choices: Mapping[str, Any] | None = None,
     log: Callable[[str], None] = print,
     progress: Progress | None = None,
@@ -90,7 +96,8 @@ def train(
 ) -> Path:
     """Tune ``model`` to a clip that ``prompt`` describes; returns the adapter's folder ``output``.
 
-    ``choices``: settings of the method's network. ``given``: those of :class:`Settings`, over what the model advises
+    ``stream``: which video of the clip. ``rate_of_pictures``: frames a second of numbered pictures. ``choices``:
+    settings of the method's network, and of the training those of :data:`CHOICES`. ``given``: those of :class:`Settings`, over what the model advises
     for the method, over the paper's. ``size``: short side of the pictures in pixels, by default an edit's. Raises
     ``InputError`` for a clip, ``UsageError`` for an option and ``ModelError`` for a model that cannot be used.
     """
@@ -101,17 +108,21 @@ def train(
     if not prompt.strip():
         raise UsageError("--prompt is empty; say what the clip shows")
     bundle = weights.open_bundle(model, "text2image")
+    chosen = dict(choices or {})
+    given |= training_choices({name: chosen.pop(name) for name in CHOICES if name in chosen})
     settings = replace(advised(recipe, bundle), **given, seed=seed)
-    config = network_config(recipe, choices or {})
+    config = network_config(recipe, chosen)
     side = size or int(EditJob.model_fields["size"].default)  # what an edit works at, unless it is told otherwise
-    frames = read_clip(Path(clip), side, int(bundle.preset.get("multiple", 8)), start, end)
+    multiple = int(bundle.preset.get("multiple", 8))
+    frames = read_clip(clip, side, multiple, start, end, stream=stream, rate=rate_of_pictures)
     settings = fitted(settings, len(frames))
     if settings.frames < 2:
         raise InputError(
             f"{clip}: has {len(frames)} frame{'s' * (len(frames) != 1)} to train on at a stride of {settings.stride}; "
             "motion takes two at least"
         )
-    identity = {"clip": sha256(Path(clip)), "start": start, "end": end, "size": side}
+    hashes = [sha256(file) for file in find(clip).files]
+    identity = {"clip": "".join(hashes), "stream": stream, "start": start, "end": end, "size": side}
     tune(
         recipe, frames, prompt, bundle, Path(output), settings, config,
         identity=identity, device=device, resume=resume, log=log, progress=progress,
@@ -146,7 +157,7 @@ def tune(
     log: Callable[[str], None] = print,
     progress: Progress | None = None,
 ) -> Path:
-    """:func:`train` on frames (T, 3, H, W) in [-1, 1]; ``identity`` is what tells them apart. Returns the adapter.
+    """:func:`train` on frames (T, 3, H, W), uint8; ``identity`` is what tells them apart. Returns the adapter.
 
     ``output`` gets the adapter, ``loss.png``, and ``training`` with the log and the checkpoints to resume from.
     """
@@ -167,14 +178,17 @@ def tune(
     latents, text = encode(
         weights.load_vae(parts["vae"]).to(device),
         TextEncoder(weights.load_clip(parts["clip"]), weights.load_tokenizer(parts["tokenizer"])).to(device),
-        frames.to(device),
+        frames,
         prompt,
+        device,
     )
     unet = weights.load_unet2d(parts["unet"])
     if unet.num_parameters() > WHOLE_SIZE:
         unet.enable_gradient_checkpointing()
     torch.manual_seed(settings.seed)  # layers are initialised by torch's own generator
     network = recipe.network(unet, config).to(device)
+    if not cast(Tunable, network).trained():
+        raise UsageError(f"-s: with {config} {recipe.method} has nothing to train; leave one of its parts in")
     fit(run, network, schedule, latents, text, settings, device=device, progress=progress)
     tuned = cast(Tunable, network).trained()
     made = about(recipe, bundle, prompt, settings, config, run, tuple(latents.shape))
@@ -184,9 +198,13 @@ def tune(
 
 
 @torch.no_grad()
-def encode(codec: nn.Module, words: nn.Module, frames: Tensor, prompt: str) -> tuple[Tensor, Tensor]:
-    """Latents of the frames (T, C, h, w) and last hidden state of the prompt (1, L, D), float32."""
-    return cast(Any, codec).encode(frames), words([prompt]).float()
+def encode(codec: nn.Module, words: nn.Module, frames: Tensor, prompt: str, device: str) -> tuple[Tensor, Tensor]:
+    """Latents of the frames (T, C, h, w) and last hidden state of the prompt (1, L, D), float32.
+
+    Only a few frames are anything but bytes at once.
+    """
+    parts = (part.to(device).float() / 127.5 - 1 for part in frames.split(AT_ONCE))
+    return torch.cat([cast(Any, codec).encode(part) for part in parts]), words([prompt]).float()
 
 
 def fit(
@@ -245,6 +263,19 @@ def draw(latents: Tensor, schedule: Schedule, settings: Settings, step: int) -> 
     return clean, timestep, torch.randn(clean.shape, generator=generator).to(clean)
 
 
+def training_choices(choices: Mapping[str, Any]) -> dict[str, float]:
+    """Those of :data:`CHOICES` as numbers. Raises ``UsageError`` that names the option."""
+    found = {}
+    for name, value in choices.items():
+        try:
+            found[name] = float(value)
+        except (TypeError, ValueError):
+            found[name] = float("nan")
+        if not 0 <= found[name] < float("inf"):
+            raise UsageError(f"-s {name}={value}: is no number from 0 on")
+    return found
+
+
 def network_config(recipe: Recipe, choices: Mapping[str, Any]) -> Any:
     """The settings of a method's network from ``-s key=value``. Raises ``UsageError`` that names the option."""
     from pydantic import TypeAdapter, ValidationError
@@ -254,7 +285,8 @@ def network_config(recipe: Recipe, choices: Mapping[str, Any]) -> Any:
     known = [field.name for field in fields(recipe.config)]
     for name in choices:
         if name not in known:
-            raise UsageError(f"-s {name}: {recipe.method} has no such setting; there is {', '.join(known)}")
+            there = ", ".join([*known, *CHOICES])
+            raise UsageError(f"-s {name}: {recipe.method} has no such setting; there is {there}")
     try:
         return TypeAdapter(recipe.config).validate_python(dict(choices))
     except ValidationError as error:
@@ -299,10 +331,19 @@ def _losses(run: Run) -> tuple[np.ndarray, np.ndarray]:
     return read_log(run.folder / "log.jsonl")
 
 
-def read_clip(path: Path, size: int, multiple: int, start: str | None = None, end: str | None = None) -> Tensor:
-    """The frames of a clip in the geometry of an edit: (T, 3, H, W) float32 in [-1, 1], short side ``size``.
+def read_clip(
+    path: str | Path,
+    size: int,
+    multiple: int,
+    start: str | None = None,
+    end: str | None = None,
+    *,
+    stream: int | None = None,
+    rate: Fraction | None = None,
+) -> Tensor:
+    """The frames of a clip in the geometry of an edit: (T, 3, H, W) uint8, short side ``size``.
 
-    Raises ``InputError`` and ``UsageError``.
+    ``stream``: which video of the file, by default the first; ``rate``: frames a second of numbered pictures. Raises ``InputError`` and ``UsageError``.
     """
     import cv2
 
@@ -311,9 +352,10 @@ def read_clip(path: Path, size: int, multiple: int, start: str | None = None, en
     from vedit.video.reader import Reader
     from vedit.video.timecode import parse_range
 
-    info = probe(path)
+    info = probe(str(path), stream, rate)
+    info.require_complete()
     wanted = parse_range(start, end)
-    wanted.check(info.rate, info.frames, info.duration)
+    wanted.check(info.rate, info.frames if info.frames_declared else None, info.duration)
     width, height = working_size(info, size, multiple)
     frames = []
     for source in Reader(path, info):
@@ -326,4 +368,8 @@ def read_clip(path: Path, size: int, multiple: int, start: str | None = None, en
             frames.append(cv2.resize(picture, (width, height), interpolation=way))
     if not frames:
         raise InputError(f"{path}: has no frame to train on; check --start and --end")
-    return torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2).float() / 127.5 - 1
+    whole = torch.empty(len(frames), 3, height, width, dtype=torch.uint8)
+    for index, frame in enumerate(frames):
+        whole[index] = torch.from_numpy(frame).permute(2, 0, 1)
+        frames[index] = frame[:0]  # what was copied need not be held twice
+    return whole

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vedit.errors import ModelError
+from vedit.errors import ModelError, VeditError
 from vedit.weights.load import load_tensors
 
 if TYPE_CHECKING:
@@ -44,14 +44,22 @@ class About:
 
 
 def save(folder: str | Path, about: About, tensors: Mapping[str, torch.Tensor]) -> Path:
-    """Write the adapter into ``folder`` and return its file; it appears whole or not at all."""
+    """Write the adapter into ``folder`` and return its file; it appears whole or not at all.
+
+    Raises ``VeditError`` where it cannot be written.
+    """
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     whole = {name: tensor.detach().to("cpu").contiguous() for name, tensor in tensors.items()}
     partial = folder / f".{FILE}.partial"
-    save_file(whole, partial, metadata=metadata(about))
+    try:
+        save_file(whole, partial, metadata=metadata(about))
+    except SafetensorError as error:
+        raise VeditError(f"{folder / FILE}: cannot be written ({error}); check the disk and the permissions") from None
+    partial.chmod(folder.stat().st_mode & 0o666)  # as any file there, where save_file keeps it to its owner
     return partial.replace(folder / FILE)
 
 
