@@ -97,9 +97,10 @@ def train(
     """Tune ``model`` to a clip that ``prompt`` describes; returns the adapter's folder ``output``.
 
     ``stream``: which video of the clip. ``rate_of_pictures``: frames a second of numbered pictures. ``choices``:
-    settings of the method's network, and of the training those of :data:`CHOICES`. ``given``: those of :class:`Settings`, over what the model advises
-    for the method, over the paper's. ``size``: short side of the pictures in pixels, by default an edit's. Raises
-    ``InputError`` for a clip, ``UsageError`` for an option and ``ModelError`` for a model that cannot be used.
+    settings of the method's network, and of the training those of :data:`CHOICES`. ``given``: those of
+    :class:`Settings`, over what the model advises for the method, over the paper's. ``size``: short side of the
+    pictures in pixels, by default an edit's. Raises ``InputError`` for a clip, ``UsageError`` for an option and
+    ``ModelError`` for a model that cannot be used.
     """
     from vedit import weights
     from vedit.jobs import EditJob
@@ -343,7 +344,8 @@ def read_clip(
 ) -> Tensor:
     """The frames of a clip in the geometry of an edit: (T, 3, H, W) uint8, short side ``size``.
 
-    ``stream``: which video of the file, by default the first; ``rate``: frames a second of numbered pictures. Raises ``InputError`` and ``UsageError``.
+    ``stream``: which video of the file, by default the first; ``rate``: frames a second of numbered pictures. Raises
+    ``InputError`` and ``UsageError``.
     """
     import cv2
 
