@@ -331,6 +331,7 @@ def test_the_model_that_makes_the_first_frame_has_a_plan_too(tmp_path, tiny_mode
     own = drawn.report()["first_frame"]["memory_plan"]
     assert own["window"] == 1 and own["limit"] == 8 * 10**9 and own["peak"] != drawn.report()["memory_plan"]["peak"]
     assert drawn.estimated_memory_mb >= given.estimated_memory_mb
-    assert planned(instruction="invert", instruct_model=str(model)).drawing.memory is None
+    free = planned(instruction="invert", instruct_model=str(model)).drawing
+    assert free is not None and free.memory is None
     with pytest.raises(ResourceError, match=r"^--vram 0.0G"):
         planned(instruction="invert", instruct_model=str(model), vram="1M")

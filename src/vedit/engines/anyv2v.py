@@ -198,8 +198,8 @@ class AnyV2V:
             conditions = [base.condition(frame, self.settings, seed=self.seed) for frame in (source[0], first)]
             # Of frames that the window before made too, the network is given the first alone: the others are led to,
             # so that what follows goes on from the last of them.
-            several = made_before is not None and len(made_before) > 1
-            held = base.codec.encode(made_before.to(source)) if several else None
+            several = None if made_before is None or len(made_before) < 2 else made_before.to(source)
+            held = None if several is None else base.codec.encode(several)
         trajectory = self.inverted(latents, conditions[0], tally)
         with timed(tally.timings, "denoise"):
             made = self.denoise(trajectory, conditions[0], conditions[1], tally, progress, held)

@@ -116,7 +116,7 @@ class Plan:
         """Where the first frame comes from, for the command that spreads it."""
         if self.job.command != "first-frame-edit":
             return {}
-        told = {"path": self.job.first_frame, "fit": self.job.fit, "instruction": self.job.instruction}
+        told: dict[str, Any] = {"path": self.job.first_frame, "fit": self.job.fit, "instruction": self.job.instruction}
         drawing = self.drawing
         told["instruct_model"] = None if drawing is None else self.job.instruct_model
         told["instruct_model_sha256"] = None if drawing is None else drawing.bundle.sha256
