@@ -52,7 +52,7 @@ class EditJob(BaseModel):
     fit: Literal["stretch", "crop", "pad"] | None = None  # of a first frame of another size than the clip's
 
     seed: int = Field(0, ge=0, lt=2**63)
-    size: int = Field(256, ge=8, le=8192)  # pixels: short side at which the model works
+    size: int | None = Field(None, ge=8, le=8192)  # pixels: short side at which the model works; None: its own
     window: int | None = Field(None, ge=1)  # frames; None: the model's own
     overlap: int | None = Field(None, ge=0)  # frames; None: the model's own
     detail: Literal["auto", "source", "edit", "tone"] = "auto"  # what of the source's detail returns; see compose

@@ -107,8 +107,9 @@ class Shell:
     ] = None
     seed: Annotated[int, _option("--seed", min=0, help="Same seed, same bytes.", show_default=True)] = 0
     size: Annotated[
-        int, _option("--size", min=8, metavar="PIXELS", help="Short side at which the model works.", show_default=True)
-    ] = 256
+        int | None,
+        _option("--size", min=8, metavar="PIXELS", help="Short side at which the model works. [the model's own]"),
+    ] = None
     window: Annotated[
         int | None, _option("--window", min=1, metavar="FRAMES", help="Frames edited at once. [the model's own]")
     ] = None

@@ -62,8 +62,10 @@ class Drawing:
     estimated_seconds: int
 
 
-def drawing_of(job: EditJob, info: ClipInfo, *, device: str, dtype: str, threads: int) -> Drawing | None:
-    """How the frame of an instruction is made, if the job has one. Reads no weights.
+def drawing_of(
+    job: EditJob, info: ClipInfo, size: int, *, device: str, dtype: str, threads: int
+) -> Drawing | None:  # fmt: skip
+    """How the frame of an instruction is made, if the job has one, at a short side of ``size``. Reads no weights.
 
     Raises ``ModelError``, and ``ResourceError`` for what does not fit under ``--vram``.
     """
@@ -75,7 +77,7 @@ def drawing_of(job: EditJob, info: ClipInfo, *, device: str, dtype: str, threads
 
     bundle = weights.open_bundle(job.instruct_model, engines.ROLES["instruct"], verify=True)
     settings = engines.settings_of(INSTRUCT)(**engines.advised(INSTRUCT, bundle, {}))
-    width, height = working_size(info, job.size, int(bundle.preset.get("multiple", 8)))
+    width, height = working_size(info, size, int(bundle.preset.get("multiple", 8)))
     margin = int(getattr(settings, "margin", 0))
     seen = {"width": width + margin, "height": height + margin, "dtype": dtype}
     work = engines.work(INSTRUCT, bundle, settings, estimate.shares(1, 1, 0))

@@ -28,6 +28,7 @@ from vedit.render.plan import Plan
 if TYPE_CHECKING:
     from vedit.weights import Bundle
 
+DEFAULT_SIZE = 256  # of a model that does not say its own
 DEFAULT_WINDOW = 16
 DEFAULT_OVERLAP = 4
 DEFAULT_MULTIPLE = 8
@@ -60,6 +61,8 @@ def plan(job: EditJob) -> Plan:
     _, edited = first_and_count(time_range, info)
     motion, first_frame = motion_of(job, info, time_range), first_frame_of(job, info)
     bundle = _open_bundle(job)
+    size = job.size or int(bundle.preset.get("size", DEFAULT_SIZE))
+    job = job.model_copy(update={"size": size})
     carried = None
     if job.adapter is not None:
         adapters.check(job.adapter, job.method, bundle)
@@ -72,9 +75,9 @@ def plan(job: EditJob) -> Plan:
     window, overlap = _window(job, bundle.preset)
     multiple, crop = int(bundle.preset.get("multiple", DEFAULT_MULTIPLE)), None
     if motion is not None:
-        motion = cropped(motion, info, job.size, bundle.preset.get("crop"))
+        motion = cropped(motion, info, size, bundle.preset.get("crop"))
         crop = motion.crop
-    width, height = working_size(info, job.size, multiple, None if crop is None else crop[2:])
+    width, height = working_size(info, size, multiple, None if crop is None else crop[2:])
     if motion is not None:
         motion.request(width, height)  # raises for a region that cannot be seen at this size
     device = machine.choose_device(job.device)
@@ -87,7 +90,7 @@ def plan(job: EditJob) -> Plan:
         edited = max(edited, window)
     margin = int(getattr(settings, "margin", 0))  # what the model sees beyond the picture
     limit = memory_plans.limit_of(job.vram)
-    drawing = drawing_of(job, info, device=device, dtype=dtype, threads=threads)
+    drawing = drawing_of(job, info, size, device=device, dtype=dtype, threads=threads)
     limited, adapter = None, _adapter_file(job.adapter or carried)
     if limit is not None:
         limited = memory_plans.fit(

@@ -103,7 +103,6 @@ def train(
     ``ModelError`` for a model that cannot be used.
     """
     from vedit import weights
-    from vedit.jobs import EditJob
 
     torch.set_num_threads(threads)
     if not prompt.strip():
@@ -113,7 +112,7 @@ def train(
     given |= training_choices({name: chosen.pop(name) for name in CHOICES if name in chosen})
     settings = replace(advised(recipe, bundle), **given, seed=seed)
     config = network_config(recipe, chosen)
-    side = size or int(EditJob.model_fields["size"].default)  # what an edit works at, unless it is told otherwise
+    side = size or int(bundle.preset.get("size", 256))  # what an edit works at, unless it is told otherwise
     multiple = int(bundle.preset.get("multiple", 8))
     frames = read_clip(clip, side, multiple, start, end, stream=stream, rate=rate_of_pictures)
     settings = fitted(settings, len(frames))
