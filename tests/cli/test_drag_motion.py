@@ -341,4 +341,4 @@ def test_the_ways_of_the_source_end_at_a_cut(vedit, asked, tmp_path):
     assert done.code == 0, done.err
     assert "no point of the region" not in done.err and "cuts to another scene at frame 6" in done.err
     moved = torch.diff(asked[0].places[:6, :, 0], dim=0)
-    assert moved.shape[1] > 0 and float((moved + 2).abs().max()) < 0.5
+    assert moved.shape[1] > 0 and float((moved + 8).abs().max()) < 0.5  # two pixels of 64, where the model has 256

@@ -174,6 +174,8 @@ def test_ancestral_is_that_of_diffusers(name):
 
     ours, theirs = Schedule.from_config(CONFIGS[name]), DDIMScheduler(**CONFIGS[name])
     theirs.set_timesteps(10)
+    # Where ᾱ is 0, theirs takes the root of a difference that is 0, and on some processors a little less.
+    theirs.alphas_cumprod = theirs.alphas_cumprod.double().clamp_min(1e-10)
     state, drawn = (
         {"z": noise()},
         {i: torch.randn(noise().shape, generator=torch.Generator().manual_seed(i)) for i in range(10)},
