@@ -82,7 +82,7 @@ def test_frames_do_not_pile_up(tmp_path, monkeypatch):
 @pytest.mark.parametrize("where", ["compose", "encode", "engine", "decode"])
 def test_a_failure_anywhere_ends_all(tmp_path, monkeypatch, where):
     """An error in any thread comes out as it is, all threads end, and nothing is left."""
-    from vedit.render import loop
+    from vedit.render import first_frame, loop
     from vedit.video.writer import Writer
 
     def fail(*what, **how):
@@ -95,7 +95,7 @@ def test_a_failure_anywhere_ends_all(tmp_path, monkeypatch, where):
     elif where == "engine":
         monkeypatch.setattr(fake.Inverter, "edit", fail)
     else:
-        monkeypatch.setattr(loop, "_shrink", fail)
+        monkeypatch.setattr(first_frame, "resized", fail)
     before = threading.active_count()
     with pytest.raises(VeditError, match=f"{where} failed"):
         render.run(render.plan(job(tmp_path, 60)))

@@ -49,10 +49,8 @@ def _recipe(plan: Plan) -> tuple[Any, str]:
     from dataclasses import asdict
     from importlib import import_module
 
-    import torch
-
     from vedit.cache import digest
-    from vedit.render.sidecar import sha256_of
+    from vedit.render.sidecar import sha256_of, versions
     from vedit.training.common import quick_dtype
     from vedit.video.source import find
 
@@ -64,7 +62,7 @@ def _recipe(plan: Plan) -> tuple[Any, str]:
         base=plan.bundle.parts_sha256, recipe=asdict(module.RECIPE.settings), size=job.size, seed=job.seed,
         advice=plan.bundle.preset.get("adapters", {}).get(job.method), start=job.start, end=job.end,
         device=plan.device.partition(":")[0], threads=plan.threads, dtype=str(quick_dtype(plan.device)),
-        torch=torch.__version__,
+        torch=versions().get("torch"),
     )  # fmt: skip
 
 
