@@ -120,6 +120,7 @@ def edit(case: dict[str, Any], row: dict[str, Any], output: Path, model: str, se
     """Run one method on one case as the shell would; its costs go into ``row``."""
     from vedit import render as rendering
     from vedit.jobs import EditJob
+    from vedit.render import machine
 
     method = row["method"]
     adapter = None
@@ -128,14 +129,14 @@ def edit(case: dict[str, Any], row: dict[str, Any], output: Path, model: str, se
 
         adapter, began = output.with_suffix(".adapter"), time.perf_counter()
         import_module(f"vedit.training.recipes.{method.replace('-', '_')}").train(
-            clip=case["source"], prompt=case["source_prompt"], model=model, output=str(adapter), threads=2, size=SIZE,
-            choices=row.get("choices", {}), log=lambda line: None,
+            clip=case["source"], prompt=case["source_prompt"], model=model, output=str(adapter), size=SIZE,
+            threads=machine.cores(), choices=row.get("choices", {}), log=lambda line: None,
         )  # fmt: skip
         row["training_seconds"] = time.perf_counter() - began
     job = EditJob.build(
         command="prompt-edit", input=case["source"], output=str(output), source_prompt=case["source_prompt"],
         prompt=case["target_prompt"], method=method, model=model, codec="ffv1", device="cpu", size=SIZE,
-        overwrite=True, settings=settings, adapter=None if adapter is None else str(adapter), threads=2,
+        overwrite=True, settings=settings, adapter=None if adapter is None else str(adapter), threads=machine.cores(),
     )  # fmt: skip
     os.environ["VEDIT_CACHE"] = str(output.with_name(output.name + ".cache"))  # nobody's: all is made anew
     done = rendering.run(rendering.plan(job)).report()

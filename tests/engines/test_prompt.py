@@ -305,6 +305,22 @@ def test_stored_maps_and_maps_made_again_are_the_same(bundle, settings):
     assert not torch.equal(again, edit(build(bundle, "text2video-zero"), frames, pair).frames)
 
 
+def test_a_mask_of_changed_words_takes_words_that_change(bundle):
+    with pytest.raises(UsageError, match="-s mask_threshold: shows where words"):
+        edit(build(bundle, "fatezero", mask_threshold=0.3), frames_of(), PromptPair("a ball", "a red ball"))
+
+
+def test_only_maps_of_sampled_levels_are_stored(bundle, monkeypatch):
+    from vedit.engines import fatezero
+
+    stored = set()
+    real = fatezero.Store.put
+    monkeypatch.setattr(fatezero.Store, "put", lambda self, key, maps: stored.add(key[0]) or real(self, key, maps))
+    engine = build(bundle, "fatezero", maps="store", steps=3, inversion_steps=12)
+    edit(engine, frames_of())
+    assert stored and stored <= {step.timestep for step in engine.schedule.steps(3)}
+
+
 def test_stored_maps_need_memory_only_up_to_the_limit(bundle, monkeypatch):
     made = []
 

@@ -147,6 +147,7 @@ class FateZero(PromptEngine):
             )
 
         looked: dict[int, int] = {}
+        sampled = {step.timestep for step in self.schedule.steps(settings.steps)}  # an inversion may have more levels
 
         @contextmanager
         def watch(timestep: int) -> Iterator[None]:
@@ -154,7 +155,8 @@ class FateZero(PromptEngine):
             with attention(self._coarse, record(pick, maps)):
                 yield
             looked[timestep] = looked.get(timestep, 0) + 1
-            if store is not None and looked[timestep] == 1 + settings.fixed_point:  # the last one was the most exact
+            latest = looked[timestep] == 1 + settings.fixed_point  # the most exact one
+            if store is not None and latest and timestep in sampled:
                 for name, tensor in maps.items():
                     store.put((timestep, name), tensor)
 
