@@ -175,16 +175,20 @@ def test_devices():
 )
 def test_out_of_memory_says_what_to_lower(error):
     with pytest.raises(ResourceError, match="lower --window"):
-        with machine.memory_errors("cuda", 16, 456, 256):
+        with machine.edit_memory_errors("cuda", 16, 456, 256):
             raise error
     with pytest.raises(ResourceError, match="lower --size"):
-        with machine.memory_errors("cuda", 1, 456, 256):
+        with machine.edit_memory_errors("cuda", 1, 456, 256):
             raise error
+    for size, said in ((512, "training at --size 512"), (None, "training at the size of the model")):
+        with pytest.raises(ResourceError, match=f"{said}; lower --size, or train by"):
+            with machine.training_memory_errors("cuda", size):
+                raise error
 
 
 def test_other_errors_stay_themselves():
     with pytest.raises(RuntimeError, match="shape"):
-        with machine.memory_errors("cpu", 16, 456, 256):
+        with machine.edit_memory_errors("cpu", 16, 456, 256):
             raise RuntimeError("shape mismatch")
 
 

@@ -165,3 +165,9 @@ def test_a_full_device(refused, clip, monkeypatch, tmp_path):
     made = outfile.os.fdopen
     monkeypatch.setattr(outfile.os, "fdopen", lambda *how, **more: Full(made(*how, **more)))
     refused(1, ("the disk is full", "out.mp4"), clip, "invert", "-o", tmp_path / "out.mp4")
+
+
+def test_a_number_out_of_bounds_is_said(vedit, clip):
+    done = vedit("instruct", clip, "make it snowy", "--size", "0")
+    assert done.code == 2 and len(done.err.strip().splitlines()) == 1
+    assert "'--size'" in done.err and "greater than or equal to 8, found '0'" in done.err

@@ -136,8 +136,16 @@ def _usage(misuse: typer.TyperException) -> int:
         return misuse.exit_code
     context = getattr(misuse, "ctx", None)
     where = f" (see {context.command_path} --help)" if context is not None else ""
-    error(message.rstrip(".") + where)
+    error(message.rstrip(".") + _found(misuse) + where)
     return misuse.exit_code
+
+
+def _found(misuse: typer.TyperException) -> str:
+    """What was given instead of a number within its bounds, which typer's own message leaves out."""
+    from pydantic import ValidationError
+
+    cause = misuse.__cause__
+    return f", found {cause.errors()[0]['input']!r}" if isinstance(cause, ValidationError) else ""
 
 
 def _system(failure: OSError) -> str:

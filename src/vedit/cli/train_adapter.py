@@ -260,7 +260,7 @@ def _tuned(recipe: str, training: OneClip | Control, running: Running) -> None:
             told.frames(done, total)
 
         chosen = training.of_recipe() | running.of_recipe()
-        with machine.training_memory_errors(chosen["device"], str(chosen["size"] or "of the model")):
+        with machine.training_memory_errors(chosen["device"], chosen["size"]):
             made = train(**chosen, choices=choices, log=console.detail, progress=progress)
     console.result(str(made))
 

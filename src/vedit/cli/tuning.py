@@ -104,7 +104,7 @@ def _train(module: Any, plan: Plan, folder: str, style: str) -> None:
     job = plan.job
     with reporter(style, unit="steps") as told:
         told.stage("train")
-        with machine.training_memory_errors(plan.device, str(job.size)):
+        with machine.training_memory_errors(plan.device, job.size):
             module.train(
                 clip=job.input, prompt=job.source_prompt, model=str(plan.bundle.path), output=folder, seed=job.seed,
                 device=plan.device, threads=plan.threads, size=job.size, start=job.start, end=job.end,

@@ -125,7 +125,7 @@ def run(plan: Plan, progress: Progress | None = None) -> Result:
     tally = _Tally()
     began = time.perf_counter()
     job = plan.job
-    limits = machine.memory_errors(plan.device, plan.window, plan.working_width, plan.working_height)
+    limits = machine.edit_memory_errors(plan.device, plan.window, plan.working_width, plan.working_height)
     with machine.pinned(plan.threads, plan.device), limits, machine.compile_errors():
         progress.stage("load")
         cache = Cache.default()

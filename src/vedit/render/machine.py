@@ -124,32 +124,26 @@ def pinned(threads: int, device: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def memory_errors(device: str, window: int, width: int, height: int) -> Iterator[None]:
-    """Turn running out of memory into a :class:`ResourceError` that says which option to lower."""
+def memory_errors(what: str, lower: str) -> Iterator[None]:
+    """Turn running out of memory at ``what`` into a :class:`ResourceError` that says what to ``lower``."""
     try:
         yield
     except Exception as error:
         if not _out_of_memory(error):
             raise
-        lower = "--window" if window > 1 else "--size"
-        raise ResourceError(
-            f"out of memory on {device} with windows of {window} frames at {width}×{height}; "
-            f"lower {lower}{' or --size' if window > 1 else ''}"
-        ) from error
+        raise ResourceError(f"out of memory on {what}; lower {lower}") from error
 
 
-@contextlib.contextmanager
-def training_memory_errors(device: str, size: str) -> Iterator[None]:
-    """The same while an adapter is trained on pictures of ``size`` pixels."""
-    try:
-        yield
-    except Exception as error:
-        if not _out_of_memory(error):
-            raise
-        raise ResourceError(
-            f"out of memory on {device} while training at --size {size}; lower --size, or train by vedit "
-            "train-adapter with fewer --frames"
-        ) from error
+def edit_memory_errors(device: str, window: int, width: int, height: int) -> contextlib.AbstractContextManager[None]:
+    """:func:`memory_errors` of an edit."""
+    what = f"{device} with windows of {window} frames at {width}×{height}"
+    return memory_errors(what, "--window or --size" if window > 1 else "--size")
+
+
+def training_memory_errors(device: str, size: int | None) -> contextlib.AbstractContextManager[None]:
+    """:func:`memory_errors` of a training on pictures of ``size`` pixels, None: the model's own size."""
+    what = f"{device} while training at {'the size of the model' if size is None else f'--size {size}'}"
+    return memory_errors(what, "--size, or train by vedit train-adapter with fewer --frames")
 
 
 def _out_of_memory(error: BaseException) -> bool:

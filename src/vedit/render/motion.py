@@ -162,9 +162,8 @@ def _range(track: Track, extent: Extent, times: list[Fraction]) -> tuple[float, 
 def _ends_late(track: Track, extent: Extent, times: list[Fraction]) -> bool:
     """Whether a track goes on after the edited range. Raises ``UsageError`` for one that is all outside of it."""
     begin, end = _range(track, extent, times)
-    step = (
-        1.0 if track.frames else float(times[-1] - times[-2]) if len(times) > 1 else 1.0
-    )  # the last frame is shown on
+    # The last frame is shown on for a while.
+    step = float(times[-1] - times[-2]) if not track.frames and len(times) > 1 else 1.0
     if track.knots[0] > end or track.knots[-1] < begin:
         raise UsageError(
             f"{_out_of_time(track, extent, times)}, so nothing would move; give times of the edited range, @48 in "
