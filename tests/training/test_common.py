@@ -71,8 +71,9 @@ def test_a_loss_that_is_not_finite_stops(tmp_path):
         run.log(3, loss=float("nan"))
 
 
-def test_prefetch_keeps_the_order_and_passes_exceptions_on():
-    assert [v for _, v in prefetch(lambda s: s * s, range(7))] == [s * s for s in range(7)]
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_prefetch_keeps_the_order_and_passes_exceptions_on(device):
+    assert [v for _, v in prefetch(lambda s: s * s, range(7), device)] == [s * s for s in range(7)]
 
     def broken(step):
         if step == 3:
@@ -80,7 +81,7 @@ def test_prefetch_keeps_the_order_and_passes_exceptions_on():
         return step
 
     with pytest.raises(KeyError, match="three"):
-        list(prefetch(broken, range(6)))
+        list(prefetch(broken, range(6), device))
 
 
 def test_means_are_of_what_was_added_since():

@@ -258,7 +258,8 @@ class Descent:
     def over(self, make: Callable[[int], Any]) -> Iterator[tuple[int, Any]]:
         """The steps that are left, each with ``make(step)`` (made ahead) and its rate set."""
         steps, rate = self._settings.steps, self._settings.rate
-        for step, made in prefetch(make, range(self._run.first_step, steps)):
+        device = next(self._network.parameters()).device
+        for step, made in prefetch(make, range(self._run.first_step, steps), device):
             for group in self._optimiser.param_groups:
                 group["lr"] = rate * group["scale"] * warm_cosine(step, steps)
             yield step, made
@@ -289,9 +290,19 @@ def averaged(network: nn.Module, average: Average) -> nn.Module:
     return duplicate.eval()
 
 
-def prefetch(make: Callable[[int], Any], steps: Iterable[int], depth: int = 3) -> Iterator[tuple[int, Any]]:
-    """``(step, make(step))`` with ``make`` running ahead in one thread; its exceptions come out here."""
+def prefetch(
+    make: Callable[[int], Any], steps: Iterable[int], device: str | torch.device, depth: int = 3
+) -> Iterator[tuple[int, Any]]:
+    """``(step, make(step))`` with ``make`` running ahead in one thread; its exceptions come out here.
+
+    On the CPU nothing runs ahead: a second thread's arithmetic has a pool of threads of its own, the two fight for the
+    cores, and a step takes half as long again.
+    """
     from concurrent.futures import Future, ThreadPoolExecutor
+
+    if torch.device(device).type == "cpu":
+        yield from ((step, make(step)) for step in steps)
+        return
 
     waiting: list[tuple[int, Future[Any]]] = []
     with ThreadPoolExecutor(1) as pool:

@@ -178,7 +178,7 @@ class Trainer:
         means, lost = Means(), 0
         if progress is not None and run.first_step:
             progress(run.first_step, settings.steps)
-        for step, batch in prefetch(self.batch, range(run.first_step, settings.steps)):
+        for step, batch in prefetch(self.batch, range(run.first_step, settings.steps), self.base.device):
             for group in optimiser.param_groups:
                 group["lr"] = settings.rate * warm_cosine(step, settings.steps, settings.warm)
             loss = self.loss(step, batch)

@@ -215,7 +215,7 @@ def train(
         return images, done, tokens(texts, length), tokens(asked, length), torch.tensor(classes)
 
     means = Means()
-    for step, (images, done, texts, asked, classes) in prefetch(make, range(run.first_step, steps), depth=4):
+    for step, (images, done, texts, asked, classes) in prefetch(make, range(run.first_step, steps), device, depth=4):
         for group in optimiser.param_groups:
             group["lr"] = rate * warm_cosine(step, steps)
         pixels = (images.to(device).permute(0, 3, 1, 2).float() / 255 - mean) / std

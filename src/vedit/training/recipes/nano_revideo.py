@@ -41,8 +41,8 @@ from vedit.weights.revideo import METHOD
 CARRIED = "image2video/revideo.safetensors"  # in a bundle
 SHARED = "shared"
 STEPS = {1: 3000, 2: 2000, 3: 1500}
-RATES = {1: 5e-4, 2: 5e-4, 3: 3e-4}
-PARTS = {1: 96}  # pixels: the longest stage, which all but one variant share, sees squares of the clips
+RATES = {1: 1e-3, 2: 1e-3, 3: 5e-4}
+SIDE = 96  # pixels: what a step sees is a square of the clips; a whole one would cost twice as much
 COMMON: dict[str, Any] = {"batch": 6, "noise_mean": 1.0, "warm": 100}
 
 
@@ -96,9 +96,8 @@ def train(
         if (folder / adapters.FILE).is_file():
             check_same(folder, settings, bundle)
             return folder
-        seen = source.parts(PARTS[stage]) if stage in PARTS else source
         return stage_of_training(
-            seen, bundle, folder, settings, before=before, fusion=fusion, device=device, resume=True, weight=weight
+            source.parts(SIDE), bundle, folder, settings, before=before, fusion=fusion, device=device, resume=True, weight=weight
         )
 
     if variant.alone:

@@ -104,7 +104,7 @@ def train(
     average = Average(vae, 0.998)
     run.restore(vae, optimiser, average)
     means = Means()
-    for step, pictures in prefetch(lambda s: crops(stills, seed, s, batch, size), range(run.first_step, steps)):
+    for step, pictures in prefetch(lambda s: crops(stills, seed, s, batch, size), range(run.first_step, steps), device):
         for group in optimiser.param_groups:
             group["lr"] = rate * warm_cosine(step, steps)
         target = pictures.to(device)
