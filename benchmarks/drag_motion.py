@@ -34,6 +34,7 @@ import torch
 from vedit.metrics.motion import warp_difference
 from vedit.metrics.pictures import Picture, Step
 from vedit.metrics.pixels import decibels
+from vedit.video.mask import soft_weights
 from vedit.world.palette import COLOURS
 from vedit.world.scene import PLACES, draw_scene, remove, render
 
@@ -195,7 +196,9 @@ def measure(engine: Any, task: Task, other: Task) -> tuple[dict[str, Any], np.nd
     sides = [0.0 if end is None else float((end - start) @ (task.way[-1] - task.way[0])) for end in ends]
     last = thing_in(made[-1], task, FRAMES - 1)
     overlap = (last & task.mask[-1]).sum() / max(1, (last | task.mask[-1]).sum())
-    inside, composited = task.inside, np.where(task.inside[None, ..., None], made, task.source)
+    inside = task.inside
+    weights = soft_weights(inside.astype(np.uint8) * 255, WHOLE / 100)[..., None] / 255
+    composited = task.source + weights * (made - task.source)  # as the command does, with its default rim
     truth = torch.from_numpy(task.truth).permute(0, 3, 1, 2).float() * 2 - 1
     with torch.inference_mode():
         coded = engine.base.codec.decode(engine.base.codec.encode(truth.to(engine.base.device)))

@@ -48,7 +48,6 @@ class Task:
     """One scene: clips (T, S, S, 3) float32 in [0, 1], and (T, S, S) bool where the edit changes something."""
 
     name: str
-    fps: int
     source: np.ndarray
     truth: np.ndarray
     changed: np.ndarray
@@ -57,7 +56,7 @@ class Task:
 def make_task(seed: int, kind: str, side: int) -> Task | None:
     """A scene from ``seed``; None where too little of it would change."""
     rng = np.random.default_rng([seed, 71])
-    scene, (top, left), fps = draw_moving(seed, side, FRAMES)
+    scene, (top, left), _ = draw_moving(seed, side, FRAMES)
     if not scene.things:
         return None
     part = np.s_[:, top : top + side, left : left + side]
@@ -73,7 +72,7 @@ def make_task(seed: int, kind: str, side: int) -> Task | None:
     changed = np.abs(truth - source).max(-1) > 0.06
     if changed[0].mean() < 0.01 or changed[-1].mean() < 0.005:
         return None
-    return Task(f"{name}-{seed}", fps, source, truth, changed)
+    return Task(f"{name}-{seed}", source, truth, changed)
 
 
 def _edited(scene: Scene, index: int, kind: str, rng: np.random.Generator) -> tuple[str, Scene]:
@@ -162,7 +161,7 @@ def main() -> None:
 
     def by(settings: dict[str, Any]) -> Callable[[Task], np.ndarray]:
         def run(task: Task) -> np.ndarray:
-            given = {"fps": task.fps} | steps | settings
+            given = steps | settings  # the frame rate is the preset's, as in the command
             engine = engines.load("anyv2v", bundle, given, seed=args.seed, device=args.device)
             done: Any = engine.edit(Window(tensor(task.source), 0), Spread(tensor(task.truth)[0]))
             return pixels(done.frames)

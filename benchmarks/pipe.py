@@ -1,14 +1,17 @@
 """Measure the pipe: decode, RGB, encode through vedit's threads, against the same in one loop of plain PyAV.
 
     python benchmarks/pipe.py [CLIP] --out benchmarks/results/pipe.json
+    python benchmarks/pipe.py --encoder-threads 1 --out benchmarks/results/pipe_one_thread.json
     python benchmarks/pipe.py --parts --out benchmarks/results/pipe_parts.json
     python benchmarks/pipe.py --colours --out benchmarks/results/pipe_colours.json
 
 Without a clip, one of 1920×1080 is drawn. All ways use the same codec, options and threads and take turns; the figures
 are ratios of the medians of one run. "loop" converts colours as vedit does, "defaults" as PyAV does by itself, which is
-several times quicker and shifts colours. ``--parts`` says in milliseconds of processor time, which other programs
-disturb little, where the time for a frame goes, and what other flags of swscale would cost. ``--colours`` says in grey
-levels how far each set of flags is off on flat colours and on fine ones, which needs no quiet machine.
+several times quicker and shifts colours. ``--encoder-threads`` says how many threads the encoder has in all ways: with
+as many as there are cores none is idle in the loop either. ``--parts`` says in milliseconds of processor time, which
+other programs disturb little, where the time for a frame goes, and what other flags of swscale would cost.
+``--colours`` says in grey levels how far each set of flags is off on flat colours and on fine ones, which needs no
+quiet machine.
 """
 
 from __future__ import annotations
@@ -32,7 +35,7 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from vedit.render import passthrough
 from vedit.video.color import ACCURATE, Color, Converter, plane_array
 from vedit.video.compose import compose
-from vedit.video.encoding import plan_output
+from vedit.video.encoding import EncoderOptions, plan_output
 from vedit.video.info import probe
 
 
@@ -51,10 +54,10 @@ def draw(path: Path, frames: int) -> Path:
     return path
 
 
-def loop(source: Path, target: Path, accurate: bool = True) -> int:
+def loop(source: Path, target: Path, encoder: EncoderOptions, accurate: bool = True) -> int:
     """The same work as people write it: one loop, one frame after the other."""
     info = probe(source)
-    plan = plan_output(target, info)
+    plan = plan_output(target, info, encoder)
     converter = Converter(info.color, info.width, info.height)
     count = 0
     with av.open(str(source)) as reader, av.open(str(target), "w", format=plan.format) as writer:
@@ -159,14 +162,14 @@ def parts(runs: int = 8) -> dict[str, float]:
     return taken
 
 
-def defaults(source: Path, target: Path) -> int:
+def defaults(source: Path, target: Path, encoder: EncoderOptions) -> int:
     """The loop with PyAV's own conversion."""
-    return loop(source, target, accurate=False)
+    return loop(source, target, encoder, accurate=False)
 
 
-def threads(source: Path, target: Path) -> int:
+def threads(source: Path, target: Path, encoder: EncoderOptions) -> int:
     """Through vedit."""
-    return passthrough.run(str(source), str(target)).frames
+    return passthrough.run(str(source), str(target), encoder).frames
 
 
 def main() -> None:
@@ -175,6 +178,7 @@ def main() -> None:
     parser.add_argument("clip", type=Path, nargs="?")
     parser.add_argument("--frames", type=int, default=100, help="of the clip that is drawn")
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--encoder-threads", type=int, help="by default as many as vedit's own")
     parser.add_argument("--parts", action="store_true", help="processor time of each part instead")
     parser.add_argument("--colours", action="store_true", help="how far other flags move colours instead")
     parser.add_argument("--out", type=Path, required=True)
@@ -183,6 +187,7 @@ def main() -> None:
         args.out.write_text(json.dumps(parts() if args.parts else colours(), indent=1) + "\n")
         print(args.out.read_text())
         return
+    encoder = EncoderOptions(threads=args.encoder_threads)
     ways = {"loop": loop, "defaults": defaults, "vedit": threads}
     taken: dict[str, list[float]] = {name: [] for name in ways}
     frames = {}
@@ -192,7 +197,7 @@ def main() -> None:
         for _ in range(args.runs):
             for name, way in ways.items():
                 began = time.perf_counter()
-                frames[name] = way(source, Path(folder, f"{name}.mp4"))
+                frames[name] = way(source, Path(folder, f"{name}.mp4"), encoder)
                 taken[name].append(time.perf_counter() - began)
     if len(set(frames.values())) > 1:
         raise SystemExit(f"not the same work: {frames}")
@@ -201,6 +206,7 @@ def main() -> None:
         "size": f"{info.display_width}x{info.display_height}",
         "frames": frames["vedit"],
         "runs": args.runs,
+        "encoder_threads": plan_output(Path("out.mp4"), info, encoder).threads,
         "cores": len(os.sched_getaffinity(0)),
         "load_average": round(os.getloadavg()[0], 1),  # other programs on the same cores make the ratio worthless
         "frames_per_second": {name: round(frames[name] / seconds, 1) for name, seconds in medians.items()},

@@ -1,19 +1,25 @@
 """Run the methods at the sizes of Stable Diffusion 1.5 and Stable Video Diffusion, with random weights.
 
     python benchmarks/real_size.py --out benchmarks/results/real_size.json [--rows a,b] [--size 64] [--frames 4]
-        [--steps 1] [--device cpu] [--dtype bf16] [--option batch_guidance ...]
+        [--steps 1] [--device cpu] [--dtype fp32] [--warm] [--option batch_guidance ...]
 
 The networks have the published configurations (859.5 M and 1,524.6 M parameters in the U-Nets); no weights are
 downloaded, so what comes out is noise. It shows that every method runs there and what it takes, each in a process of
 its own, next to diffusers' own pipelines: ``diffusers:instruct``, InstructPix2Pix frame by frame, and
 ``diffusers:svd``. A row has frames a second once the networks are loaded, peak memory (of the GPU, or of the process),
-and ``outside``, the share of that time in which no network computes. On a CPU a step on few small frames is enough;
-seconds say something on a machine that does nothing else.
+and ``outside``, the share of that time in which no network computes. What a method needs beside its model (TCVE and
+Tune-A-Video are trained for a step, ReVideo's control is as it begins) is made by a process before, and not counted. An
+option goes to the methods that can have it; ``options`` says which. AnyV2V needs three steps at least, since the first
+of Stable Video Diffusion's levels are too high to come back from. With ``--warm`` everything runs twice and the second
+time counts. A row that fails has its error in the table. On a CPU a step on few small frames is enough; seconds say
+something on a machine that does nothing else.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import functools
 import json
 import shutil
 import subprocess
@@ -36,6 +42,7 @@ METHODS = {
     "revideo": "drag-motion",
 }
 PIPELINES = {"diffusers:instruct": "instruct", "diffusers:svd": "first-frame-edit"}
+STEPS = {"anyv2v": 3}  # at least
 NETWORKS = ("encode", "invert", "denoise", "decode_latents")
 UNET: dict[str, Any] = {"sample_size": 64, "cross_attention_dim": 768, "attention_head_dim": 8}  # the rest: defaults
 VIDEO_UNET: dict[str, Any] = {"sample_size": 96}
@@ -127,8 +134,8 @@ def _write_video(folder: Path) -> dict[str, Any]:
     }
 
 
-def adapter(method: str, model: str, clip: str, folder: str, size: int) -> str | None:
-    """What a method needs beside the model: trained for one step, or as it begins."""
+def prepare(method: str, model: str, clip: str, folder: str, size: int, device: str) -> str | None:
+    """The adapter that a method needs beside the model: trained for one step, or as it begins."""
     from vedit import engines, weights
 
     if not engines.takes_adapter(method):
@@ -136,8 +143,15 @@ def adapter(method: str, model: str, clip: str, folder: str, size: int) -> str |
     if method != "revideo":
         from importlib import import_module
 
+        import torch
+
         train = import_module(f"vedit.training.recipes.{method.replace('-', '_')}").train
-        return str(train(clip=clip, prompt="a red ball", model=model, output=folder, steps=1, size=size))
+        return str(
+            train(
+                clip=clip, prompt="a red ball", model=model, output=folder, steps=1, size=size, device=device,
+                threads=torch.get_num_threads(),
+            )
+        )  # fmt: skip
     from dataclasses import asdict
 
     from vedit.nets.revideo import ReVideoConfig, ReVideoUNet
@@ -165,9 +179,24 @@ class Clock:
         """See :class:`vedit.render.progress.Progress`."""
 
 
+def allowed(method: str, option: list[str]) -> list[str]:
+    """Those of the options that a method can have."""
+    from vedit import engines
+    from vedit.engines.base import Execution
+    from vedit.errors import UsageError
+
+    found = []
+    for one in option:
+        with contextlib.suppress(UsageError):
+            engines.check_execution(method, Execution(**{one: True}))
+            found.append(one)
+    return found
+
+
 def edit(
-    method: str, clip: str, output: str, model: str, size: int, steps: int, device: str, dtype: str, option: list[str]
-) -> dict[str, Any]:
+    method: str, clip: str, output: str, model: str, size: int, steps: int, device: str, dtype: str, option: list[str],
+    adapter: str | None, warm: bool,
+) -> dict[str, Any]:  # fmt: skip
     """One edit through the whole of vedit."""
     import cv2
     import numpy as np
@@ -186,25 +215,63 @@ def edit(
             "track": (f"{size // 2},{size // 2} {size // 2 + 4},{size // 2}",),
         },
     }
+    options, steps = allowed(method, option), max(steps, STEPS.get(method, 1))
     job = EditJob.build(
         command=METHODS[method], method=method, input=clip, output=output, model=model, size=size, device=device,
-        dtype=dtype, settings={"steps": steps}, adapter=adapter(method, model, clip, f"{output}.adapter", size),
-        **asked[METHODS[method]], **dict.fromkeys(option, True),
+        dtype=dtype, settings={"steps": steps}, adapter=adapter, overwrite=True,
+        **asked[METHODS[method]], **dict.fromkeys(options, True),
     )  # fmt: skip
     clock = Clock()
-    done = render.run(render.plan(job), clock).report()
+    for _ in range(1 + warm):
+        clock = Clock()
+        done = render.run(render.plan(job), clock).report()
     seconds = time.perf_counter() - clock.at["edit"]
     inside = sum(done["timings"][name] for name in NETWORKS)
     return {
         "frames_per_second": round(done["edited_frames"] / seconds, 4),
         "outside": round(max(0.0, 1.0 - inside / seconds), 3),
+        "steps": steps,
+        "options": options,
         "evaluations": done["evaluations"],
         "timings": done["timings"],
         "execution": done["execution"],
     }
 
 
-def pipeline(name: str, clip: str, model: str, size: int, steps: int, device: str, dtype: str) -> dict[str, Any]:
+class Inside:
+    """Seconds that the networks of a pipeline of diffusers compute."""
+
+    def __init__(self, pipe: Any, device: str) -> None:
+        self.seconds = 0.0
+        self._device = device
+        for module, name in (
+            (pipe.unet, "forward"), (pipe.vae, "encode"), (pipe.vae, "decode"),
+            (getattr(pipe, "text_encoder", None), "forward"), (getattr(pipe, "image_encoder", None), "forward"),
+        ):  # fmt: skip
+            if module is not None:
+                setattr(module, name, self._timed(getattr(module, name)))
+
+    def _timed(self, call: Any) -> Any:
+        @functools.wraps(call)
+        def timed(*arguments: Any, **named: Any) -> Any:
+            began = self._now()
+            made = call(*arguments, **named)
+            self.seconds += self._now() - began
+            return made
+
+        return timed
+
+    def _now(self) -> float:
+        import torch
+
+        if self._device.startswith("cuda"):
+            torch.cuda.synchronize()
+        return time.perf_counter()
+
+
+def pipeline(
+    name: str, clip: str, model: str, size: int, steps: int, device: str, dtype: str, warm: bool
+) -> dict[str, Any]:
     """Diffusers' own way, on the same clip with the same networks."""
     import diffusers
     import torch
@@ -223,15 +290,23 @@ def pipeline(name: str, clip: str, model: str, size: int, steps: int, device: st
     else:
         pipe = diffusers.StableVideoDiffusionPipeline.from_pretrained(model, torch_dtype=kind).to(device)
     pipe.set_progress_bar_config(disable=True)
-    began = time.perf_counter()
-    if name == "diffusers:instruct":
-        for picture in pictures:
-            pipe("make it blue", image=picture, num_inference_steps=steps, output_type="np")
-    else:
-        pipe(
-            pictures[0], num_inference_steps=steps, num_frames=len(pictures), height=size, width=size, output_type="np"
-        )
-    return {"frames_per_second": round(len(pictures) / (time.perf_counter() - began), 4)}
+    inside, began = Inside(pipe, device), time.perf_counter()
+    for _ in range(1 + warm):
+        inside.seconds, began = 0.0, time.perf_counter()
+        if name == "diffusers:instruct":
+            for picture in pictures:
+                pipe("make it blue", image=picture, num_inference_steps=steps, output_type="np")
+        else:
+            pipe(
+                pictures[0], num_inference_steps=steps, num_frames=len(pictures), height=size, width=size,
+                output_type="np",
+            )  # fmt: skip
+    seconds = time.perf_counter() - began
+    return {
+        "frames_per_second": round(len(pictures) / seconds, 4),
+        "outside": round(max(0.0, 1.0 - inside.seconds / seconds), 3),
+        "steps": steps,
+    }
 
 
 def run(name: str, **described: Any) -> dict[str, Any]:
@@ -241,12 +316,21 @@ def run(name: str, **described: Any) -> dict[str, Any]:
     from vedit.render import machine
 
     if name in PIPELINES:
-        row = pipeline(name, **{key: value for key, value in described.items() if key not in ("output", "option")})
+        row = pipeline(
+            name, **{key: value for key, value in described.items() if key not in ("output", "option", "adapter")}
+        )
     else:
         row = edit(name, **described)
     on_gpu = described["device"].startswith("cuda")
     peak = torch.cuda.max_memory_allocated() / 1e6 if on_gpu else machine.peak_rss_mb()
     return row | {"peak_mb": round(peak, 1)}
+
+
+def alone(flags: list[str], **described: Any) -> Any:
+    """What a process of its own makes of a job. Raises ``CalledProcessError``."""
+    command = [sys.executable, __file__, *flags, "--job", json.dumps(described)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def main() -> None:
@@ -258,17 +342,22 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=4)
     parser.add_argument("--steps", type=int, default=1)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--dtype", default="bf16", choices=("fp32", "fp16", "bf16"))
+    parser.add_argument("--dtype", default="fp32", choices=("fp32", "fp16", "bf16"))
+    parser.add_argument("--warm", action="store_true", help="run everything twice and count the second time")
     parser.add_argument("--option", action="append", default=[], help="batch_guidance, channels_last, compile")
     parser.add_argument("--job", help=argparse.SUPPRESS)
+    parser.add_argument("--prepare", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.job:
-        print(json.dumps(run(**json.loads(args.job))))
+        described = json.loads(args.job)
+        print(json.dumps(prepare(**described) if args.prepare else run(**described)))
         return
+    if args.out is None:
+        parser.error("--out: where the table goes")
     from vedit.world.clipfile import write_clip
     from vedit.world.scene import draw_scene, render
 
-    how = {name: getattr(args, name) for name in ("size", "steps", "device", "dtype", "option")}
+    how = {name: getattr(args, name) for name in ("size", "steps", "device", "dtype", "option", "warm")}
     rows: dict[str, Any] = {}
     args.out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="vedit-real-size-") as folder:
@@ -281,13 +370,16 @@ def main() -> None:
                 write_model(model, command)
             output = f"{folder}/{name.replace(':', '-')}.mkv"
             described = how | {"name": name, "clip": str(clip), "output": output, "model": str(model)}
-            done = subprocess.run(
-                [sys.executable, __file__, "--job", json.dumps(described)],
-                stdout=subprocess.PIPE,
-                text=True,
-                check=True,
-            )
-            rows[name] = json.loads(done.stdout.splitlines()[-1])
+            try:
+                adapter = None
+                if name in METHODS:
+                    adapter = alone(
+                        ["--prepare"], method=name, model=str(model), clip=str(clip), folder=f"{output}.adapter",
+                        size=args.size, device=args.device,
+                    )  # fmt: skip
+                rows[name] = alone([], **described, adapter=adapter)
+            except subprocess.CalledProcessError as error:
+                rows[name] = {"error": error.stderr.strip().rpartition("\n")[2]}
             print(name, json.dumps(rows[name]), flush=True)
             args.out.write_text(json.dumps(how | {"frames": args.frames, "rows": rows}, indent=1) + "\n")
 

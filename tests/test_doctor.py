@@ -30,11 +30,21 @@ def test_this_machine_is_fit():
     assert all(check.advice for check in checks.values() if check.state != "ok")
 
 
-@pytest.mark.parametrize(("there", "said"), [(["cuda", "vaapi"], "--hwaccel takes cuda"), (["vaapi"], "on the CPU")])
-def test_it_says_what_can_decode(monkeypatch, there, said):
+@pytest.mark.parametrize(
+    ("there", "why", "said"),
+    [
+        (["cuda", "vaapi"], None, "--hwaccel takes cuda"),
+        (["cuda"], "FFmpeg cannot open the device cuda", "on the CPU, for FFmpeg cannot open the device cuda"),
+        (["vaapi"], None, "on the CPU"),
+    ],
+)
+def test_it_says_what_can_decode(monkeypatch, there, why, said):
     from av.codec import hwaccel
 
+    from vedit.video.hwaccel import Accelerator
+
     monkeypatch.setattr(hwaccel, "hwdevices_available", lambda: there)
+    monkeypatch.setattr(Accelerator, "absent", lambda self: why)
     monkeypatch.setattr(doctor, "_encodes", lambda name: False)
     found = next(check for check in doctor._hardware() if check.name == "hardware decoding").found
     assert found.startswith(", ".join(there)) and said in found

@@ -68,6 +68,9 @@ def test_it_grows_with_what_it_should(bundle):
     small, long, large = (memory.plan(bundle, **sizes(**more)) for more in ({}, {"window": 16}, {"width": 256}))
     assert long.denoise == pytest.approx(2 * small.denoise, rel=0.05)
     assert large.decode > 1.5 * small.decode
+    with_more = memory.plan(bundle, **sizes(), along=8)
+    assert with_more.denoise == pytest.approx(long.denoise, rel=0.01), "the network sees them too"
+    assert (with_more.encode, with_more.decode) == (small.encode, small.decode), "the autoencoder does not"
     assert small.peak > sum(small.weights.values()) + small.denoise
 
 
@@ -335,3 +338,25 @@ def test_the_model_that_makes_the_first_frame_has_a_plan_too(tmp_path, tiny_mode
     assert free is not None and free.memory is None
     with pytest.raises(ResourceError, match=r"^--vram 0.0G"):
         planned(instruction="invert", instruct_model=str(model), vram="1M")
+
+
+def test_a_gpu_with_too_little_room_is_told_before_weights_are_loaded(model, tmp_path, tiny_models, monkeypatch):
+    from vedit.jobs import EditJob
+    from vedit.render import machine, planning
+    from vedit.world.clipfile import write_clip
+
+    clip = tmp_path / "clip.mp4"
+    frames = tiny_models.clip_frames(4, 32, 48).permute(0, 2, 3, 1).numpy() * 0.5 + 0.5
+    write_clip(clip, frames.astype(np.float32), 12)
+    monkeypatch.setattr(machine, "choose_device", lambda device: "cuda:0")
+    free = [10**8]
+    monkeypatch.setattr(machine, "gpu_free_bytes", lambda device: free[0])
+    job = EditJob.build(
+        command="prompt-edit", method="sdedit", model=str(model), input=str(clip), output=str(tmp_path / "out.mp4"),
+        source_prompt="a ball", prompt="snow", size=32, dtype="fp32",
+    )  # fmt: skip
+    said = [warning for warning in planning.plan(job).warnings if "on cuda:0" in warning]
+    assert len(said) == 1
+    assert said[0].endswith("0.1 GB are free; --vram 0.1G finds what fits")
+    free[0] = 10**12
+    assert not any("on cuda:0" in warning for warning in planning.plan(job).warnings)

@@ -139,3 +139,22 @@ def test_every_training_with_every_checkpoint(recipe, hub, monkeypatch):
             continue
         with pytest.raises(VeditError, match=rf"^{re.escape(row.id)}: .*{INSTEAD}"):
             weights.open_bundle(row.id, RECIPES[recipe], recipe=recipe)
+
+
+@pytest.mark.parametrize("here", [True, False], ids=["pulled", "not pulled"])
+def test_every_checkpoint_as_a_measure(hub, tmp_path, monkeypatch, here):
+    """``vedit evaluate --clip`` and ``--features``: said before anything is looked for."""
+    from vedit.weights.clip import open_clip
+    from vedit.weights.features import load_features
+
+    monkeypatch.setenv("HF_HUB_CACHE", str(hub if here else tmp_path))
+    for row in ROWS:
+        with pytest.raises(
+            VeditError, match=rf"^{re.escape(row.id)}: is an? .*, not a feature network; give the folder"
+        ):
+            load_features(row.id)
+        wanted = "not a CLIP model; take openai/clip-vit-large-patch14$" if row.kind != "clip" else ""
+        with pytest.raises(VeditError, match=rf"{re.escape(row.id)}.*{wanted}") as caught:
+            open_clip(row.id)
+        if row.kind == "clip":  # what lies here for it is a name and no more
+            assert "not a CLIP model; take" not in str(caught.value)

@@ -105,21 +105,48 @@ def test_a_failure_anywhere_ends_all(tmp_path, monkeypatch, where):
 
 @pytest.mark.parametrize("which", ["comparison", "sheet", "sidecar"])
 def test_all_outputs_or_none(tmp_path, monkeypatch, which):
-    from vedit.render import sidecar
-    from vedit.video.writer import Writer
-
-    def fail(*what, **how):
-        raise VeditError("full")
-
-    if which == "comparison":
-        monkeypatch.setattr(Writer, "commit", fail)
-    elif which == "sheet":
-        monkeypatch.setattr(sidecar, "write_bytes", fail)
-    else:
-        monkeypatch.setattr(sidecar, "write_json", fail)
+    fail_at(monkeypatch, which)
     with pytest.raises(VeditError, match="full"):
         render.run(render.plan(job(tmp_path, compare=str(tmp_path / "pair.mp4"), sheet=str(tmp_path / "sheet.png"))))
     assert [path.name for path in tmp_path.iterdir()] == ["in.mp4"]
+
+
+def fail_at(monkeypatch, which):
+    """Let the disk be full when one of the files is completed."""
+    from vedit.video.outfile import OutFile
+    from vedit.video.writer import Writer
+
+    name = {"comparison": "pair.mp4", "sheet": "sheet.png", "sidecar": "out.mp4.vedit.json", "result": "out.mp4"}[which]
+
+    def failing(complete):
+        def maybe(self):
+            if self.target.name == name:
+                raise VeditError("full")
+            complete(self)
+
+        return maybe
+
+    for kind in (OutFile, Writer):
+        monkeypatch.setattr(kind, "complete", failing(kind.complete))
+
+
+@pytest.mark.parametrize("which", ["comparison", "sheet", "sidecar", "result"])
+def test_what_was_there_stays_where_one_of_the_files_fails(tmp_path, monkeypatch, which):
+    """Behind symlinks too: neither they nor what they point to go."""
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    one = job(tmp_path, overwrite=True, compare=str(tmp_path / "pair.mp4"), sheet=str(tmp_path / "sheet.png"))
+    names = [one.output, one.compare, one.sheet, one.output + ".vedit.json"]
+    for name in map(Path, names):
+        (kept / name.name).write_text(f"old {name.name}")
+        name.symlink_to(kept / name.name)
+    fail_at(monkeypatch, which)
+    with pytest.raises(VeditError, match="full"):
+        render.run(render.plan(one))
+    assert {path.name for path in tmp_path.iterdir()} == {"in.mp4", "kept", *(Path(name).name for name in names)}
+    for name in map(Path, names):
+        assert name.is_symlink() and name.read_text() == f"old {name.name}"
+    assert len(list(kept.iterdir())) == 4
 
 
 def test_a_symlink_is_written_through(tmp_path):
@@ -177,8 +204,11 @@ def test_out_of_memory_says_what_to_lower(error):
     with pytest.raises(ResourceError, match="lower --window"):
         with machine.edit_memory_errors("cuda", 16, 456, 256):
             raise error
-    with pytest.raises(ResourceError, match="lower --size"):
+    with pytest.raises(ResourceError, match="lower --size, or give --vram what there is"):
         with machine.edit_memory_errors("cuda", 1, 456, 256):
+            raise error
+    with pytest.raises(ResourceError, match=r"lower --size$"):
+        with machine.edit_memory_errors("cpu", 1, 456, 256):
             raise error
     for size, said in ((512, "training at --size 512"), (None, "training at the size of the model")):
         with pytest.raises(ResourceError, match=f"{said}; lower --size, or train by"):

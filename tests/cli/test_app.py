@@ -144,7 +144,7 @@ def test_a_full_disk_is_one_line(capsys):
     def full(**how):
         raise OSError(28, "No space left on device", "/data/out.mp4")
 
-    assert console.run(full) == 1
+    assert console.run(full) == 5
     assert capsys.readouterr().err == (
         "vedit: error: /data/out.mp4: no space left on device; check the disk and the permissions\n"
     )

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import faulthandler
 import random
-import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-
-from vedit.errors import VeditError
 
 LIMIT = 300  # seconds a file; a hang, not a measure of speed
 KINDS = {
@@ -45,58 +44,49 @@ def damaged(data: bytes, rng: random.Random) -> bytes:
     return bytes(broken)
 
 
-def bounded(action: Callable[[], None], what: str) -> None:
-    """Runs ``action`` in a thread and fails when it does not come back; raises what it raises."""
-    failed: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            action()
-        except BaseException as error:  # handed to the test, which raises it
-            failed.append(error)
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    thread.join(LIMIT)
-    assert not thread.is_alive(), f"{what} hangs"
-    if failed:
-        raise failed[0]
+@contextlib.contextmanager
+def bounded() -> Iterator[None]:
+    """Ends this process where the block hangs, in whatever library that is."""
+    faulthandler.dump_traceback_later(LIMIT, exit=True)
+    try:
+        yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()
 
 
-def trial(real: Callable, make_clip: Callable, tmp_path: Path, capfd: pytest.CaptureFixture[str], suffix: str,
-          count: int) -> None:  # fmt: skip
-    from vedit.render import passthrough
-
+def trial(vedit: Callable, make_clip: Callable, tmp_path: Path, suffix: str, count: int) -> None:
+    """``vedit info`` of a damaged file, and a job of one step with all that goes with it, into the file's container."""
     whole = make_clip(tmp_path / f"whole{suffix}", 6, width=64, height=48, **KINDS[suffix]).read_bytes()
     (tmp_path / f"whole{suffix}").unlink()
     rng = random.Random(suffix)
-    path, target = tmp_path / f"in{suffix}", tmp_path / "out.mkv"
+    path, target = tmp_path / f"in{suffix}", tmp_path / f"out{'.mkv' if suffix == '.gif' else suffix}"
+    job = ["instruct", path, "invert", "-o", target, "--steps", "1", "--size", "32", "--progress", "none"]
+    results = 0
     for number in range(count):
         what = f"file {number} of {suffix}"
         path.write_bytes(damaged(whole, rng))
-        said = real("info", path)
-        assert said.code in (0, 3), (what, said.err)
-        assert said.err.count("\n") == (said.code != 0), (what, said.err)
-
-        def go() -> None:
-            try:
-                passthrough.run(str(path), str(target))
-            except VeditError as error:
-                assert "\n" not in str(error)  # noqa: PT017
-
-        bounded(go, what)
-        assert "Traceback" not in capfd.readouterr().err, what
+        for command in (["info", path], job):
+            with bounded():
+                said = vedit(*command)
+            errors = [line for line in said.err.splitlines() if not line.startswith("vedit: warning: ")]
+            assert said.code in (0, 3), (what, command[0], said.err)
+            assert len(errors) == (said.code != 0), (what, command[0], said.err)
+            assert "Traceback" not in said.err, what
+        made = {target.name, f"{target.name}.vedit.json"} if said.code == 0 else set()
         left = {p.name for p in tmp_path.iterdir()} - {path.name}
-        assert left <= {target.name}, (what, left)
-        target.unlink(missing_ok=True)
+        assert left == made, (what, left)
+        for name in made:
+            (tmp_path / name).unlink()
+        results += said.code == 0
+    assert 0 < results < count or count < 20, "some can be edited, and some cannot"
 
 
 @pytest.mark.parametrize("suffix", KINDS)
-def test_a_few_damaged_files(real, make_clip, tmp_path, capfd, suffix):
-    trial(real, make_clip, tmp_path, capfd, suffix, 5)
+def test_a_few_damaged_files(vedit, make_clip, tmp_path, suffix):
+    trial(vedit, make_clip, tmp_path, suffix, 5)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("suffix", KINDS)
-def test_three_hundred_damaged_files(real, make_clip, tmp_path, capfd, suffix):
-    trial(real, make_clip, tmp_path, capfd, suffix, 50)
+def test_three_hundred_damaged_files(vedit, make_clip, tmp_path, suffix):
+    trial(vedit, make_clip, tmp_path, suffix, 50)

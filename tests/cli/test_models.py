@@ -141,6 +141,19 @@ def test_verify_and_rm(real, server, cache):
     assert real("models", "rm", "nano", "-y").code == 2
 
 
+def test_pull_says_beforehand_that_no_command_runs_it(real, server, monkeypatch):
+    from vedit.weights import checkpoints
+
+    row = checkpoints.Checkpoint(
+        "owner/tiny", "Some", "terms", "drag", files=("unet/config.json",), why="it is a pickle"
+    )
+    monkeypatch.setattr(checkpoints, "known", lambda: (row,))
+    done = real("models", "pull", "owner/tiny", "--dry-run")
+    assert "as it is, no command runs it: it is a pickle" in done.err
+    done = real("models", "pull", "owner/tiny", "--accept-license", "--json")
+    assert "no command runs it" in done.err and json.loads(done.out)["runs"] is False
+
+
 def test_pull_says_what_is_wrong(real, server):
     assert real("models", "pull", "tiny").code == 2
     done = real("models", "pull", "owner/other", "--accept-license")
@@ -192,11 +205,16 @@ def test_a_pickle_is_refused_by_every_other_command(real, clip, tmp_path):
     ):
         done = real(*words)
         assert (done.code, done.err.count("\n")) == (4, 1)
-        assert "is a file; a model is a folder" in done.err
-    done = real(
-        "prompt-edit", clip, "--source", "a", "--target", "b", "--method", "tcve", "--adapter", file, "-m", "nano"
-    )
-    assert done.code == 4
+        assert "is a pickle and is refused" in done.err and "vedit models convert" in done.err
+    prompts = ["--source", "a", "--target", "b", "--method", "tcve", "-m", "nano"]
+    for words in (
+        ["prompt-edit", clip, *prompts, "--adapter", file],
+        ["evaluate", "--source", clip, "--edited", clip, "--target", "a", "--clip", file],
+        ["train-adapter", "tcve", clip, "--prompt", "a", "-m", file, "-o", tmp_path / "out"],
+    ):
+        done = real(*words)
+        assert (done.code, done.err.count("\n")) == (4, 1), done.err
+        assert "is a pickle and is refused" in done.err
 
 
 @pytest.mark.parametrize(

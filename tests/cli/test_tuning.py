@@ -66,6 +66,15 @@ def test_without_an_adapter_one_is_trained_and_kept(edit, tmp_path, monkeypatch,
     assert (tmp_path / "a.mp4").read_bytes() != (tmp_path / "b.mp4").read_bytes()
 
 
+def test_a_memory_limit_counts_frames_that_go_along_and_says_what_it_does_not_count(edit):
+    more = ["--method", "tune-a-video", "--dry-run", "--vram", "4G", "-s", "context=2"]
+    many, _ = edit("a.mp4", "snow", *more, "--window", "2")
+    once, _ = edit("a.mp4", "snow", *more, "--window", "4")
+    assert (many["memory"]["along"], once["memory"]["along"]) == (2, 0), "one window has none before it"
+    assert many["memory"]["denoise"] == pytest.approx(once["memory"]["denoise"], rel=0.01)
+    assert any("training an adapter" in said for said in many["warnings"])
+
+
 def test_with_the_cache_off_the_edit_works_all_the_same(edit, tmp_path, monkeypatch):
     monkeypatch.setenv("VEDIT_CACHE_SIZE", "0")
     assert edit("a.mp4", "snow", "--method", "tcve")[0]["frames"] == 4

@@ -140,7 +140,7 @@ def test_a_full_disk(refused, clip, tmp_path, monkeypatch, limit, more):
     old = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
     try:
-        refused(1, ("larger than the system allows",), clip, "invert", "-o", tmp_path / "out.mkv", "--crf", "1", *more)
+        refused(5, ("larger than the system allows",), clip, "invert", "-o", tmp_path / "out.mkv", "--crf", "1", *more)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, old)

@@ -131,6 +131,48 @@ def test_inversion_stops_where_the_source_is_lost():
         edm.invert(gaussian(), clip(), SVD, 25, inversion_steps=5)
 
 
+def test_eulers_step_in_x_is_ddims_in_z():
+    """On z = x/√(1 + σ²), where v-prediction lives: ᾱ = 1/(1 + σ²)."""
+    x, seen = NANO.start(clip(9)), []
+
+    def network(z, sigma):
+        return torch.tanh(z.flip(0)) * (1 + 0.1 * math.log(sigma))
+
+    def denoise(x, step):
+        seen.append(edm.to_network(x, step.sigma))
+        return edm.to_clean(network(seen[-1], step.sigma), x, step.sigma)
+
+    found = edm.euler(denoise, x, NANO, 12)
+    z = edm.to_network(x, NANO.sigma_max)
+    for step, other in zip(NANO.steps(12), seen, strict=True):
+        torch.testing.assert_close(z, other)
+        alpha, beta = edm.alpha_beta(step.sigma)
+        v = network(z, step.sigma)
+        clean, noise = alpha * z - beta * v, alpha * v + beta * z
+        next_alpha, next_beta = edm.alpha_beta(step.next_sigma)
+        z = next_alpha * clean + next_beta * noise
+    torch.testing.assert_close(z, found, rtol=1e-4, atol=1e-5)
+
+
+def test_the_loss_is_that_of_the_clean_estimate_at_unit_variance():
+    """Karras et al., eq. 8: λ·‖D − x₀‖² with λ = (1 + σ²)/σ², which is 1/c_out²."""
+    clean, noise = (torch.randn(2, 3, 4, 2, 2, generator=torch.Generator().manual_seed(s)) for s in (1, 2))
+    sigma, weight = torch.tensor([0.5, 4.0]), torch.tensor([1.0, 0.0, 2.0, 1.0])
+
+    def network(z, level):
+        assert torch.equal(level, 0.25 * sigma.log())
+        return torch.tanh(z)
+
+    each = sigma.view(-1, 1, 1, 1, 1)
+    x = clean + each * noise
+    found = edm.to_clean(torch.tanh(edm.to_network(x, each)), x, each)
+    squared = (1 + each**2) / each**2 * (found - clean).square()
+    torch.testing.assert_close(edm.loss(network, clean, noise, sigma), squared.mean())
+    torch.testing.assert_close(
+        edm.loss(network, clean, noise, sigma, weight), (squared * weight.view(-1, 1, 1)).mean()
+    )  # fmt: skip
+
+
 def test_sampling_reaches_the_data():
     """From pure noise, the exact network gives data of the right standard deviation."""
     noise = torch.randn(4000, 1, 1, 1, generator=torch.Generator().manual_seed(4))

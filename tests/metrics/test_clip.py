@@ -112,16 +112,11 @@ def test_nano_has_a_clip_model():
 
 
 def test_a_hub_id_comes_from_the_local_cache_only(tmp_path, tiny_clip, monkeypatch):
-    import huggingface_hub
-
-    snapshot = tmp_path / "models--owner--clip" / "snapshots" / "abc"
-    shutil.copytree(tiny_clip, snapshot)
-
-    def cached(hub_id, name, **more):
-        file = snapshot / name
-        return str(file) if hub_id == "owner/clip" and file.is_file() else None
-
-    monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", cached)
+    folder = tmp_path / "models--owner--clip"
+    shutil.copytree(tiny_clip, folder / "snapshots" / "abc")
+    (folder / "refs").mkdir()
+    (folder / "refs" / "main").write_text("abc")
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     assert Encoder.load("clip", "owner/clip").name == "owner/clip"
     with pytest.raises(ModelError, match="vedit models pull owner/other"):
         Encoder.load("clip", "owner/other")

@@ -33,6 +33,8 @@ class Fault:
     ranges: bool = True  # whether the store knows ranges
     redirects: int = 0  # hops of the same host before an answer
     no_hashes: bool = False
+    other_etag: str = ""  # the file that is called by another hash than it has
+    refused: str = ""  # the file that only ``status`` is answered for
 
 
 @dataclass
@@ -105,7 +107,7 @@ def _handler(hub: Hub, kind: str) -> type[BaseHTTPRequestHandler]:
             path = unquote(urlsplit(self.path).path)
             if kind == "store":
                 self.from_store(path)
-            elif hub.fault.status:
+            elif hub.fault.status and not hub.fault.refused:
                 self.say(hub.fault.status, b"{}", {"X-Error-Code": hub.fault.code} if hub.fault.code else {})
             elif path.startswith("/api/models/"):
                 name, _, revision = path.removeprefix("/api/models/").partition("/revision/")
@@ -126,15 +128,20 @@ def _handler(hub: Hub, kind: str) -> type[BaseHTTPRequestHandler]:
             if content is None:
                 self.say(404, b"", {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": COMMIT})
                 return
+            if hub.fault.refused == name:
+                self.say(hub.fault.status, b"", {"X-Error-Code": hub.fault.code} if hub.fault.code else {})
+                return
             hops = self.path.count("hop=")
             if hops < hub.fault.redirects:
                 self.say(307, b"", {"Location": f"{self.path}{'&' if hops else '?'}hop={hops}"})
             elif len(content) < LARGE:
-                self.say(200, self.content(name), {"ETag": f'"{git_sha1(content)}"', "X-Repo-Commit": COMMIT})
+                tag = "f" * 40 if name == hub.fault.other_etag else git_sha1(content)
+                self.say(200, self.content(name), {"ETag": f'"{tag}"', "X-Repo-Commit": COMMIT})
             else:
                 digest = hashlib.sha256(content).hexdigest()
+                tag = "f" * 64 if name == hub.fault.other_etag else digest
                 more = {"Location": f"{hub.store}/{digest}", "X-Repo-Commit": COMMIT, "ETag": '"of-the-pointer"'}
-                self.say(302, b"", more | {"X-Linked-Etag": f'"{digest}"', "X-Linked-Size": str(len(content))})
+                self.say(302, b"", more | {"X-Linked-Etag": f'"{tag}"', "X-Linked-Size": str(len(content))})
 
         def from_store(self, path: str) -> None:
             time.sleep(hub.fault.seconds)

@@ -115,6 +115,32 @@ def test_a_diffusers_folder(models, tiny_models):
         weights.open_bundle("pix2pix")
 
 
+@pytest.mark.parametrize("part", ["unet", "vae", "text_encoder"])
+def test_a_folder_without_its_weights_is_told_before_anything_is_planned(models, tiny_models, part):
+    """As a download leaves it that broke off: configurations come first."""
+    folder = tiny_models.write_diffusers(models / "pix2pix") / part
+    stem = "model" if part == "text_encoder" else "diffusion_pytorch_model"
+    whole = folder / f"{stem}.safetensors"
+    content = whole.read_bytes()
+    whole.unlink()
+    with pytest.raises(ModelError, match=rf"{part}/{stem}.safetensors: missing"):
+        weights.open_bundle("pix2pix")
+    names = [f"{stem}-0000{n}-of-00002.safetensors" for n in (1, 2)]
+    (folder / f"{stem}.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": names[0], "b": names[1]}}))
+    (folder / names[0]).write_bytes(content)
+    with pytest.raises(ModelError, match=rf"{names[1]}: missing"):
+        weights.open_bundle("pix2pix")
+    (folder / names[1]).write_bytes(content)
+    weights.open_bundle("pix2pix")
+
+
+def test_a_named_model_may_be_called_as_a_checkpoint_of_the_registry(models, tiny_models):
+    with pytest.raises(ModelError, match="it is one pickle"):
+        weights.open_bundle("insv2v")
+    tiny_models.write_diffusers(models / "insv2v")
+    assert weights.open_bundle("insv2v").name == "insv2v"
+
+
 def test_registry(tiny, models, tiny_models):
     tiny_models.write_diffusers(models / "pix2pix")
     ours = {info.name: info for info in weights.list_models()}

@@ -9,6 +9,7 @@ import pickle
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -145,6 +146,7 @@ def test_full_size_svd_in_revideo():
     settings = json.loads(part.config)
     assert settings["_class_name"] == "UNetSpatioTemporalConditionModel"
     assert (settings["num_attention_heads"], settings["addition_time_embed_dim"]) == ([5, 10, 20, 20], 256)
+    assert settings["num_frames"] == 14
     written = originals.unet(part.tensors)  # the tests' own way back to the same names
     shapes = json.loads((TABLES / "revideo.keys.json").read_text())["unet"]
     assert set(prefixed(whole.UNET, written)) == set(shapes)
@@ -513,6 +515,69 @@ def test_a_pickle_that_would_run_code_is_refused(tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
+def test_what_a_trainer_left_beside_the_weights_is_passed_over(tmp_path, words, size, monkeypatch):
+    """As in the published files of Stable Diffusion: classes of PyTorch Lightning, and scalars of NumPy."""
+    import sys
+    import types
+
+    class ModelCheckpoint:
+        def __init__(self):
+            raise AssertionError("was made")
+
+    named = "pytorch_lightning.callbacks.model_checkpoint"
+    module: Any = types.ModuleType(named)
+    ModelCheckpoint.__module__, ModelCheckpoint.__qualname__ = named, "ModelCheckpoint"
+    module.ModelCheckpoint = ModelCheckpoint
+    for name in ("pytorch_lightning", "pytorch_lightning.callbacks", named):
+        monkeypatch.setitem(sys.modules, name, module)
+    state = sd_checkpoint(unet2d(), autoencoder(), text_encoder(size))
+    kept = {ModelCheckpoint: {"best": np.float64(0.5), "object": ModelCheckpoint.__new__(ModelCheckpoint)}}
+    file = tmp_path / "sd.ckpt"
+    torch.save({"state_dict": state, "callbacks": kept, "epoch": 1}, file)
+    for name in ("pytorch_lightning", "pytorch_lightning.callbacks", named):
+        monkeypatch.delitem(sys.modules, name)
+    done = convert(file, "sd", tmp_path / "out", str(words))
+    assert {"callbacks", "epoch"} <= {key for keys in done.aside.values() for key in keys}
+    weights.open_bundle(done.path, "text2image", verify=True)
+
+
+def test_the_moving_average_is_taken_where_the_file_has_all_of_it(tmp_path, words, size):
+    from safetensors.torch import load_file
+
+    state = sd_checkpoint(unet2d(), autoencoder(), text_encoder(size))
+    average = {
+        "model_ema." + key.removeprefix("model.").replace(".", ""): tensor + 1
+        for key, tensor in state.items()
+        if key.startswith(whole.UNET)
+    }
+    assert len(average) > 10
+    file = tmp_path / "sd.ckpt"
+    torch.save(state | average, file)
+    done = convert(file, "sd", tmp_path / "out", str(words))
+    assert "average was taken" in done.notes[0]
+    made = load_file(done.path / "unet" / "diffusion_pytorch_model.safetensors")
+    torch.testing.assert_close(made["conv_in.weight"], state[whole.UNET + "input_blocks.0.0.weight"] + 1)
+    average.popitem()
+    torch.save(state | average, file)
+    done = convert(file, "sd", tmp_path / "plain", str(words))
+    assert done.notes == []
+    made = load_file(done.path / "unet" / "diffusion_pytorch_model.safetensors")
+    torch.testing.assert_close(made["conv_in.weight"], state[whole.UNET + "input_blocks.0.0.weight"])
+
+
+def test_a_network_for_inpainting_is_refused(tmp_path, words, size):
+    file = tmp_path / "inpainting.ckpt"
+    torch.save(sd_checkpoint(unet2d(9), autoencoder(), text_encoder(size)), file)
+    with pytest.raises(ModelError, match=r"takes 9 channels for 4 .* as for inpainting"):
+        convert(file, "sd", tmp_path / "out", str(words))
+
+
+def test_a_name_that_is_there_twice_is_refused():
+    twice = ledger.Ledger({"a": torch.zeros(1), "module.a": torch.ones(1)}, "file")
+    with pytest.raises(ModelError, match=r"file: has module.a and a, which are one"):
+        twice.unwrap("module.")
+
+
 def test_what_is_no_checkpoint(tmp_path):
     file = tmp_path / "a.ckpt"
     with pytest.raises(InputError, match="no such file"):
@@ -556,6 +621,41 @@ def test_the_wrong_kind_is_told(tmp_path, words, size, kind, monkeypatch):
     assert "--as" in str(caught.value) or "keys have no place" in str(caught.value)
     assert "\n" not in str(caught.value)
     assert [entry.name for entry in tmp_path.iterdir()] == ["wrong.ckpt"]
+
+
+@pytest.mark.parametrize(
+    ("holds", "kind"),
+    [("sd", kind) for kind in ("svd", "insv2v", "motiondirector", "revideo")]
+    + [("svd", kind) for kind in ("sd", "insv2v", "animatediff", "motiondirector", "revideo")]
+    + [("half an svd", "svd"), ("half an sd", "sd")],
+)
+def test_a_whole_model_of_another_kind_is_told(tmp_path, words, size, holds, kind):
+    if holds.endswith("sd"):
+        state = sd_checkpoint(unet2d(), autoencoder(), text_encoder(size))
+        del state["first_stage_model.encoder.conv_out.weight"]
+    if holds == "sd":
+        state = sd_checkpoint(unet2d(), autoencoder(), text_encoder(size))
+    if "svd" in holds:
+        state = svd_checkpoint(*svd_parts())
+    if holds == "half an svd":
+        del state["conditioner.embedders.3.encoder.encoder.conv_out.weight"]
+    file = tmp_path / "wrong.ckpt"
+    torch.save(state, file)
+    with pytest.raises((ModelError, InputError)) as caught:
+        convert(file, kind, tmp_path / "out", str(words))
+    assert "--as" in str(caught.value) or "keys have no place" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["wrong.ckpt"]
+
+
+def test_all_keys_without_a_place_go_along_with_the_error(tmp_path, words, size):
+    state = sd_checkpoint(unet2d(), autoencoder(), text_encoder(size))
+    more = {f"surprise.{number}": torch.zeros(1) for number in range(30)}
+    file = tmp_path / "sd.ckpt"
+    torch.save(state | more, file)
+    with pytest.raises(ModelError, match="and 22 more") as caught:
+        convert(file, "sd", tmp_path / "out", str(words))
+    assert set(caught.value.__notes__[0].split("\n")) == set(more)
 
 
 def test_a_missing_tokenizer_says_where_to_get_it(tmp_path, size, monkeypatch):

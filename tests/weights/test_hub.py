@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import random
@@ -179,6 +180,65 @@ def test_a_wrong_hash_is_never_kept(server, cache, name):
     assert (hub.fetch(hub.plan(MODEL)) / name).read_bytes() == FILES[name]
 
 
+@pytest.mark.parametrize("name", [HALF, "unet/config.json"])
+def test_a_mirror_that_calls_a_file_by_another_hash_cannot_pass_another_file(server, cache, name):
+    server.fault = Fault(other_etag=name)
+    plan = hub.plan(MODEL)
+    folder = hub.fetch(plan)  # the same content under another name does no harm
+    assert (folder / name).read_bytes() == FILES[name]
+    shutil.rmtree(cache)
+    bad = next(file for file in plan.files if file.name == name)
+    blob = cache / "models--owner--tiny" / "blobs" / bad.digest
+    blob.parent.mkdir(parents=True)
+    blob.write_bytes(FILES[name])  # checked and in place, and the mirror sends something else for the name
+    server.fault = Fault(other_etag=name, wrong=name)
+    with pytest.raises(ModelError, match=rf"^owner/tiny: {name} came damaged: http.* names one hash"):
+        hub.fetch(plan)
+    assert not (cache / "models--owner--tiny" / "snapshots" / COMMIT / name).exists()
+
+
+def test_a_full_disk_is_not_the_networks_fault(server, monkeypatch):
+    tried = []
+
+    def write(self, data):
+        tried.append(data)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(hub._Counted, "write", write)
+    with pytest.raises(ResourceError, match=r"^owner/tiny: LICENSE: the disk of .*cache is full; what came is kept"):
+        hub.fetch(hub.plan(MODEL))
+    assert len(tried) == 1, "trying again frees nothing"
+
+
+def test_a_network_that_goes_before_a_file_has_its_name(server, monkeypatch):
+    import huggingface_hub
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    def gone(*arguments, **named):
+        raise LocalEntryNotFoundError("cannot reach the hub")
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", gone)
+    with pytest.raises(ModelError, match=r"cannot be reached or broke off .*the same command goes on"):
+        hub.fetch(hub.plan(MODEL))
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "said"),
+    [
+        (401, "GatedRepo", "wants an account that agreed"),
+        (401, "", f"{HALF}: http.* answers 401; log in"),
+        (404, "EntryNotFound", f"{HALF}: the hub lists it and does not have it"),
+        (500, "", f"{HALF}: http.* answers 500; try again later"),
+    ],
+)
+def test_refusals_of_one_file_are_one_line(server, status, code, said):
+    plan = hub.plan(MODEL)
+    server.fault = Fault(status=status, code=code, refused=HALF)
+    with pytest.raises(ModelError, match=said) as caught:
+        hub.fetch(plan)
+    assert "\n" not in str(caught.value)
+
+
 def test_a_slow_server_is_named(server, monkeypatch):
     from huggingface_hub import constants
 
@@ -343,6 +403,31 @@ def test_verify_finds_what_never_came(server, cache):
         hub.fetch(pull)
     with pytest.raises(ModelError, match=r"lacks the weights of unet; vedit models pull owner/tiny fetches"):
         stored.verify(MODEL)
+
+
+def test_verify_finds_a_shard_that_never_came(server):
+    part = "vae/diffusion_pytorch_model"
+    shards = {f"{part}-0000{n}-of-00002.safetensors": noise(n, 20_000) for n in (1, 2)}
+    del server.files[f"{part}.safetensors"]
+    index = {"weight_map": {str(n): name.removeprefix("vae/") for n, name in enumerate(shards)}}
+    server.files |= shards | {f"{part}.safetensors.index.json": json.dumps(index).encode()}
+    folder = hub.fetch(hub.plan(MODEL))
+    stored.verify(MODEL)
+    lost = f"{part}-00002-of-00002.safetensors"
+    (folder / lost).unlink()
+    with pytest.raises(ModelError, match=rf"lacks {lost}; vedit models pull owner/tiny fetches"):
+        stored.verify(MODEL)
+
+
+def test_a_pattern_of_files_is_found_again(server, monkeypatch):
+    """As MotionDirector's, whose files lie in folders of their own."""
+    server.files |= {"one/lora/a.pt": noise(8, 20_000), "two/lora/b.pt": noise(9, 20_000)}
+    row = checkpoints.Checkpoint(MODEL, "Some", "terms", "lora", files=("*/lora/*.pt",), why="no")
+    monkeypatch.setattr(checkpoints, "known", lambda: (row,))
+    folder = hub.fetch(hub.plan(MODEL))
+    assert here(folder) == {"LICENSE", "one/lora/a.pt", "two/lora/b.pt"}
+    assert weights.locate(MODEL) == folder
+    assert stored.verify(MODEL).files == 3
 
 
 def test_drop_of_two_files_with_one_damaged_content(server, cache):

@@ -55,21 +55,23 @@ def test_a_file_is_no_model(tmp_path):
 
 
 def test_hub_ids_come_from_the_local_cache_only(tiny, models, tmp_path, monkeypatch):
-    import huggingface_hub
-
-    snapshot = tmp_path / "models--owner--name" / "snapshots" / "abc"
-    asked = []
-
-    def cached(hub_id, name, **more):
-        asked.append((hub_id, name))
-        return str(snapshot / name) if hub_id == "owner/name" else None
-
-    monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", cached)
+    folder = tmp_path / "models--owner--name"
+    snapshot = folder / "snapshots" / "abc"
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     shutil.copytree(tiny, snapshot)
+    with pytest.raises(ModelError, match="vedit models pull owner/name"):
+        weights.locate("owner/name")  # nobody fetched what main is
+    (folder / "refs").mkdir()
+    (folder / "refs" / "main").write_text("abc")
     assert weights.locate("owner/name") == snapshot
     with pytest.raises(ModelError, match="vedit models pull owner/other"):
         weights.locate("owner/other")
-    assert ("owner/other", "model_index.json") in asked
+
+
+def test_a_pickle_is_called_one(tmp_path):
+    (tmp_path / "model.ckpt").touch()
+    with pytest.raises(ModelError, match=r"model.ckpt: is a pickle and is refused.*vedit models convert"):
+        weights.locate(str(tmp_path / "model.ckpt"))
 
 
 def test_what_is_a_model(tmp_path, tiny):

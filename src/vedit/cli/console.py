@@ -7,6 +7,7 @@ line, ``vedit: error: …``, and the exit code of its class in :mod:`vedit.error
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import sys
@@ -16,7 +17,7 @@ from typing import Any
 
 import typer
 
-from vedit.errors import VeditError
+from vedit.errors import ResourceError, VeditError
 from vedit.signals import Stopped
 
 _quiet = False
@@ -123,7 +124,7 @@ def run(command: Callable[..., Any]) -> int:
         return 1
     except OSError as failure:
         error(_system(failure))
-        return _traced(1)
+        return _traced(ResourceError.exit_code if failure.errno in (errno.ENOSPC, errno.EDQUOT) else 1)
     except Exception as failure:
         error(f"{type(failure).__name__}: {failure}; this is a bug: please report it with the output of -v")
         return _traced(1)

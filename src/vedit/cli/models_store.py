@@ -62,6 +62,8 @@ def pull(
     console.note(f"Licence: {found.licence}; {found.terms}")
     if row is None:
         console.warn(f"{found.id} is not in vedit's registry; it may be no model that a command can use")
+    elif not row.runs:
+        console.warn(f"{found.id}: as it is, no command runs it: {row.why}")
     if dry_run:
         _answer(found, json, None)
         return
@@ -76,8 +78,6 @@ def pull(
     with reporter("none" if quiet else progress.value, unit="MB") as told:
         told.stage("pull")
         folder = hub.fetch(found, lambda done, total: told.frames(done // 10**6, total // 10**6))
-    if row is not None and row.why:
-        console.note(f"As it is, no command runs it: {row.why}")
     _answer(found, json, str(folder))
 
 
@@ -103,10 +103,13 @@ def remove(
 
 def _answer(found: Pull, json: bool, folder: str | None) -> None:
     if json:
+        from vedit.weights import checkpoints
+
+        row = checkpoints.find(found.id)
         fields: dict[str, Any] = {
             "schema": 1, "id": found.id, "commit": found.commit, "licence": found.licence, "terms": found.terms,
             "files": [{"name": file.name, "size": file.size, "digest": file.digest} for file in found.files],
-            "size": found.size, "path": folder,
+            "size": found.size, "path": folder, "runs": row is None or row.runs,
         }  # fmt: skip
         console.result_json(fields)
     elif folder is not None:

@@ -142,6 +142,25 @@ def target(clean: torch.Tensor, noise: torch.Tensor, sigma: Level) -> torch.Tens
     return alpha * noise - beta * clean
 
 
+def loss(
+    network: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+    clean: torch.Tensor,
+    noise: torch.Tensor,
+    sigma: torch.Tensor,
+    weight: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """What a training step minimises: the mean squared error of F at unit variance (Karras et al., eq. 8, with the
+    weight λ = 1/c_out² that its table 1 asks for).
+
+    ``network(z, c_noise)`` gives F for latents (B, T, C, h, w). ``clean`` and ``noise``: of that shape; ``sigma``:
+    (B,). ``weight``: (C,), of the latents' channels; none: all alike.
+    """
+    each = sigma.view(-1, *[1] * (clean.ndim - 1))
+    output = network(to_network(clean + each * noise, each), torch.as_tensor(c_noise(sigma))).float()
+    squared = (output - target(clean, noise, each)).square()
+    return (squared if weight is None else squared * weight.to(squared).view(-1, 1, 1)).mean()
+
+
 def log_normal(count: int, mean: float, deviation: float, generator: torch.Generator) -> torch.Tensor:
     """Levels of a training step, (count,): ln σ is normal (Karras et al., table 1)."""
     return torch.exp(mean + deviation * torch.randn(count, generator=generator))

@@ -50,6 +50,7 @@ __all__ = [
     "ROLES",
     "advice",
     "advised",
+    "along",
     "branches",
     "check_execution",
     "load",
@@ -82,6 +83,11 @@ def check_execution(method: str, execution: Execution) -> None:
     for name, reason in _engine(method).hinders.items():
         if getattr(execution, name):
             raise UsageError(f"--{name.replace('_', '-')}: is not for {method}: {reason}; leave it out")
+
+
+def along(method: str, settings: BaseModel) -> int:
+    """How many frames of the window before the network of ``method`` sees beside a window's own."""
+    return int(getattr(settings, "context", 0)) if tunes_to_clip(method) else 0
 
 
 def branches(method: str, settings: BaseModel) -> int:

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 PIXELS_AT_ONCE = 8 * 256 * 256
+TOGETHER = 4  # frames at least that a decoder that mixes them sees at once, however large, unless it is limited
 
 
 class Codec(nn.Module):
@@ -25,12 +26,22 @@ class Codec(nn.Module):
         super().__init__()
         self.vae = vae
         self.pixels_at_once = pixels_at_once
+        self.limited = False
         self.overflowed = False
 
     @property
     def dtype(self) -> torch.dtype:
         """What it computes in."""
         return next(self.vae.parameters()).dtype
+
+    @property
+    def mixes_frames(self) -> bool:
+        """Whether what the decoder makes of a frame depends on those that it decodes with it."""
+        return type(self.vae).__name__ == "AutoencoderKLTemporalDecoder"
+
+    def decoded_at_once(self, pixels: int) -> int:
+        """How many frames of so many pixels are decoded together."""
+        return max(TOGETHER if self.mixes_frames and not self.limited else 1, self.pixels_at_once // pixels)
 
     @property
     def can_overflow(self) -> bool:
@@ -40,7 +51,7 @@ class Codec(nn.Module):
     def beside(self, dtype: torch.dtype) -> torch.dtype:
         """What it should compute in where the networks do in ``dtype``: fp32 for fp16, where Stable Video Diffusion's
         says beforehand that it overflows. (Diffusers sets the same flag for every ``AutoencoderKL``; most never do.)"""
-        says = type(self.vae).__name__ == "AutoencoderKLTemporalDecoder" and bool(self.vae.config.get("force_upcast"))
+        says = self.mixes_frames and bool(self.vae.config.get("force_upcast"))
         return torch.float32 if says and dtype == torch.float16 else dtype
 
     @property
@@ -67,10 +78,11 @@ class Codec(nn.Module):
     def limit(self, pixels_at_once: int | None, tile: int | None) -> None:
         """Hold less memory: at most so many pixels at once, and pictures in tiles of ``tile`` pixels. None: as it is.
 
-        Tiles overlap and are blended, and change the result a little; a network that cannot tile ignores them.
+        Tiles overlap and are blended, and change the result a little; a network that cannot tile ignores them. Fewer
+        frames at once change what a decoder makes that mixes them.
         """
         if pixels_at_once is not None:
-            self.pixels_at_once = pixels_at_once
+            self.pixels_at_once, self.limited = pixels_at_once, True
         if tile is not None and self.can_tile:
             self.vae.tile_sample_min_size, self.vae.tile_latent_min_size = tile, tile // self.stride
             self.vae.enable_tiling()
@@ -81,12 +93,13 @@ class Codec(nn.Module):
         if frames.shape[-2] % stride or frames.shape[-1] % stride:
             raise ValueError(f"frames of {frames.shape[-1]}×{frames.shape[-2]} pixels: sides must divide by {stride}")
         scale, shift = self._scale_shift
-        return (self._chunked(self._encode, frames, frames.shape[-2:].numel()) - shift) * scale
+        at_once = max(1, self.pixels_at_once // frames.shape[-2:].numel())
+        return (self._chunked(self._encode, frames, at_once) - shift) * scale
 
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
         """(T, C, h, w) to (T, 3, h·stride, w·stride) float32, about in [-1, 1]."""
         pixels = latents.shape[-2:].numel() * self.stride**2
-        return self._chunked(self._decode, self.unscale(latents), pixels)
+        return self._chunked(self._decode, self.unscale(latents), self.decoded_at_once(pixels))
 
     def unscale(self, latents: torch.Tensor) -> torch.Tensor:
         """Latents as the autoencoder itself has them: what InstructPix2Pix and InsV2V are conditioned on."""
@@ -98,12 +111,11 @@ class Codec(nn.Module):
         return output.latents if hasattr(output, "latents") else output.latent_dist.mode()
 
     def _decode(self, latents: torch.Tensor) -> torch.Tensor:
-        frames = {"num_frames": len(latents)} if type(self.vae).__name__ == "AutoencoderKLTemporalDecoder" else {}
+        frames = {"num_frames": len(latents)} if self.mixes_frames else {}
         return self.vae.decode(latents, **frames).sample
 
-    def _chunked(self, function: Any, batch: torch.Tensor, pixels: int) -> torch.Tensor:
-        size = max(1, self.pixels_at_once // pixels)
-        return torch.cat([self._finite(function, part) for part in batch.split(size)])
+    def _chunked(self, function: Any, batch: torch.Tensor, at_once: int) -> torch.Tensor:
+        return torch.cat([self._finite(function, part) for part in batch.split(at_once)])
 
     def _finite(self, function: Any, part: torch.Tensor) -> torch.Tensor:
         """``function(part)`` in float32, if need be from fp32 weights; what comes in as no number stays none."""

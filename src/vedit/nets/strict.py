@@ -28,7 +28,9 @@ def check(own: Mapping[str, torch.Tensor], state: Mapping[str, torch.Tensor], wh
     """Raise ``ModelError`` unless ``state`` has the keys and shapes of ``own``."""
     missing, unexpected = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
     if missing or unexpected:
-        raise ModelError(f"{where}: {account(missing, unexpected)}; the file does not belong to this configuration")
+        error = ModelError(f"{where}: {account(missing, unexpected)}; the file does not belong to this configuration")
+        error.add_note("\n".join([f"missing: {key}" for key in missing] + [f"unexpected: {key}" for key in unexpected]))
+        raise error
     for key, tensor in own.items():
         if tensor.shape != state[key].shape:
             raise ModelError(f"{where}: {key} has shape {tuple(state[key].shape)}, expected {tuple(tensor.shape)}")

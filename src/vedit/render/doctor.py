@@ -183,8 +183,13 @@ def _hardware() -> Iterator[Check]:
     networks run on one; hardware encoders are codecs like others."""
     from av.codec.hwaccel import hwdevices_available
 
+    from vedit.video.hwaccel import Accelerator
+
     decoders = sorted(hwdevices_available())
-    uses = "--hwaccel takes cuda" if "cuda" in decoders else "vedit decodes on the CPU"
+    uses = "vedit decodes on the CPU"
+    if "cuda" in decoders:
+        why = Accelerator("cuda").absent()
+        uses = "--hwaccel takes cuda" if why is None else f"{uses}, for {why}"
     yield Check("hardware decoding", "ok", f"{', '.join(decoders) or 'none'} in this FFmpeg; {uses}")
     works = [name for name in _HARDWARE if _encodes(name)]
     yield Check("hardware encoding", "ok", ", ".join(works) + " (--codec)" if works else "none works here; not needed")

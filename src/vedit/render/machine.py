@@ -137,7 +137,9 @@ def memory_errors(what: str, lower: str) -> Iterator[None]:
 def edit_memory_errors(device: str, window: int, width: int, height: int) -> contextlib.AbstractContextManager[None]:
     """:func:`memory_errors` of an edit."""
     what = f"{device} with windows of {window} frames at {width}×{height}"
-    return memory_errors(what, "--window or --size" if window > 1 else "--size")
+    lower = "--window or --size" if window > 1 else "--size"
+    on_gpu = device.startswith("cuda")
+    return memory_errors(what, f"{lower}, or give --vram what there is, and vedit finds what fits" if on_gpu else lower)
 
 
 def training_memory_errors(device: str, size: int | None) -> contextlib.AbstractContextManager[None]:
@@ -164,6 +166,15 @@ def peak_rss_mb() -> float:
 
         unit = 1 if sys.platform == "darwin" else 1024
         return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6, 1)
+
+
+def gpu_free_bytes(device: str) -> int | None:
+    """Memory of a CUDA device that nobody holds; None for other devices."""
+    if not device.startswith("cuda"):
+        return None
+    import torch
+
+    return int(torch.cuda.mem_get_info(device if ":" in device else torch.cuda.current_device())[0])
 
 
 def available_mb() -> float | None:

@@ -34,7 +34,8 @@ class MemoryPlan:
     """Bytes, and the choices that lead to them. ``weights`` by component; the others are the most that lives at once
     beside the weights while a window of ``window`` frames is encoded, denoised and decoded.
 
-    ``branches``: of the guidance, that are evaluated at once. ``pixels_at_once``: of the autoencoder, None: its own
+    ``along``: frames of the window before that the network sees beside these. ``branches``: of the guidance, that are
+    evaluated at once. ``pixels_at_once``: of the autoencoder, None: its own
     default. ``offload``: the weights wait in main memory, and ``largest`` is the most of them that is needed at once.
     ``steps``: what was lowered to stay below a limit.
     """
@@ -47,6 +48,7 @@ class MemoryPlan:
     denoise: int
     decode: int
     largest: int = 0
+    along: int = 0
     branches: int = 1
     pixels_at_once: int | None = None
     tiled: bool = False
@@ -83,7 +85,7 @@ def limit_of(vram: str | None) -> int | None:
 
 def plan(
     bundle: Bundle, *, window: int, width: int, height: int, device: str, dtype: str, adapter: str | None = None,
-    branches: int = 1,
+    along: int = 0, branches: int = 1,
 ) -> MemoryPlan:  # fmt: skip
     """What a window of ``window`` frames at ``width`` × ``height`` pixels takes. Reads no weights.
 
@@ -103,27 +105,29 @@ def plan(
             # A text encoder comes as a whole; of the others, while one layer goes the next one may come.
             largest = max(largest, weights[name] if name == "clip" else 2 * max(layers.values()))
     return _measured(
-        MemoryPlan(device, dtype, window, weights, 0, 0, 0, largest=largest, branches=branches, adapter=adapter),
+        MemoryPlan(
+            device, dtype, window, weights, 0, 0, 0, largest=largest, along=along, branches=branches, adapter=adapter
+        ),
         bundle, width, height,
     )  # fmt: skip
 
 
 def fit(
     bundle: Bundle, limit: int, *, window: int, overlap: int, width: int, height: int, device: str, dtype: str,
-    adapter: str | None = None, branches: int = 1, compiled: bool = False,
+    adapter: str | None = None, along: int = 0, branches: int = 1, compiled: bool = False,
 ) -> MemoryPlan:  # fmt: skip
     """The same below ``limit`` bytes: branches of the guidance one after the other, the autoencoder frame by frame,
     then in tiles, then shorter windows; and if that is not enough, weights that wait in main memory, with as few of the
     other steps as then are needed.
 
-    The later a step, the more it changes the result, or the time: branches and frames nothing, tiles a little at their
-    seams, shorter windows what the network sees of the motion; weights that come and go only take time. Raises
-    ``ResourceError`` when that is not enough.
+    The later a step, the more it changes the result, or the time: branches nothing, frames nothing but where a decoder
+    mixes them (Stable Video Diffusion's), tiles a little at their seams, shorter windows what the network sees of the
+    motion; weights that come and go only take time. Raises ``ResourceError`` when that is not enough.
     """
     start = replace(
         plan(
             bundle, window=window, width=width, height=height, device=device, dtype=dtype, adapter=adapter,
-            branches=branches,
+            along=along, branches=branches,
         ),
         limit=limit,
     )  # fmt: skip
@@ -155,7 +159,10 @@ def _lowered(found: MemoryPlan, bundle: Bundle, limit: int, overlap: int, width:
     window = found.window
     if found.peak > limit and found.branches > 1 and found.denoise > max(found.encode, found.decode):
         found = _step(found, bundle, width, height, "the branches of the guidance one after the other", branches=1)
-    choices = [(f"the autoencoder sees one frame at once, not {_frames(found, width, height)}", {"pixels_at_once": 1})]
+    alone = f"the autoencoder sees one frame at once, not {_frames(found, bundle, width, height)}"
+    if _mixes(bundle):
+        alone += ", though its decoder is steadier with several"
+    choices: list[tuple[str, dict[str, Any]]] = [(alone, {"pixels_at_once": 1})]
     if _can_tile(bundle):
         choices.append((f"the autoencoder sees tiles of {TILE} pixels", {"tiled": True}))
     for said, change in choices:
@@ -217,10 +224,14 @@ def _step(made: MemoryPlan, bundle: Bundle, width: int, height: int, said: str, 
     return _measured(replace(made, **change, steps=(*earlier, said)), bundle, width, height)
 
 
-def _frames(made: MemoryPlan, width: int, height: int) -> int:
-    from vedit.nets.codec import PIXELS_AT_ONCE
+def _frames(made: MemoryPlan, bundle: Bundle, width: int, height: int) -> int:
+    codec = _empty_codec(bundle)
+    codec.limit(made.pixels_at_once, None)
+    return min(made.window, codec.decoded_at_once(width * height))
 
-    return min(made.window, max(1, (made.pixels_at_once or PIXELS_AT_ONCE) // (width * height)))
+
+def _mixes(bundle: Bundle) -> bool:
+    return _empty_codec(bundle).mixes_frames
 
 
 def _measured(made: MemoryPlan, bundle: Bundle, width: int, height: int) -> MemoryPlan:
@@ -238,7 +249,8 @@ def _measured(made: MemoryPlan, bundle: Bundle, width: int, height: int) -> Memo
         latents = torch.empty(made.window, codec.channels, height // codec.stride, width // codec.stride, device="meta")
         decode = _peak(lambda: codec.decode(latents))
         unet, control = bundle.components["unet"], _control(made.adapter)
-        denoise = _peak(load.empty_unet_call(unet, dtypes[made.dtype], latents, made.branches, control))
+        seen = latents.new_empty(made.window + made.along, *latents.shape[1:])
+        denoise = _peak(load.empty_unet_call(unet, dtypes[made.dtype], seen, made.branches, control))
     return replace(made, encode=encode, denoise=denoise, decode=decode)
 
 
@@ -252,11 +264,15 @@ def _control(adapter: str | None) -> ReVideoConfig | None:
 
 
 def _can_tile(bundle: Bundle) -> bool:
+    return _empty_codec(bundle).can_tile
+
+
+def _empty_codec(bundle: Bundle) -> Codec:
     import torch
 
     from vedit.weights import load
 
-    return load.empty_vae(bundle.components["vae"], torch.float32).can_tile
+    return load.empty_vae(bundle.components["vae"], torch.float32)
 
 
 def _layer_bytes(part: Path, size: int) -> dict[str, int]:

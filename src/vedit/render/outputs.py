@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from vedit.video.clip import ClipInfo
+    from vedit.video.outfile import OutFile
     from vedit.video.reader import SourceFrame
     from vedit.video.sheet import SheetSampler
     from vedit.video.writer import Writer
@@ -100,33 +101,49 @@ class Outputs:
 
         source_sha256 = sidecar.sha256_of(*find(self._plan.job.input).files)
         self._mask_sha256 = None if self._plan.mask is None else sidecar.sha256_of(self._plan.mask.path)
-        made: list[str] = []
+        made: list[Path] = []
         try:
             with deferred():
-                self._finish(made, source_sha256)
+                complete = self._complete(source_sha256)
+                # Nothing is left to write that could fail; the result comes last, so that where it is, all is.
+                for one in complete:
+                    one.publish()
+                    made += [one.target] if one.target is not None else []
         except BaseException:
             for path in made:
                 with contextlib.suppress(OSError):
                     os.unlink(path)
             raise
 
-    def _finish(self, made: list[str], source_sha256: str) -> None:
-        job = self._plan.job
-        if self._comparison is not None and job.compare is not None:
-            self._comparison.commit()
-            made.append(job.compare)
+    def _complete(self, source_sha256: str) -> list[Writer | OutFile]:
+        """All files whole and on the disk, without their names."""
+        job, complete = self._plan.job, []
+        if self._comparison is not None:
+            self._comparison.complete()
+            complete.append(self._comparison)
             self._tell(self._comparison)
         if self._sheet is not None and job.sheet is not None:
-            sidecar.write_bytes(job.sheet, self._picture(self._sheet))
-            made.append(job.sheet)
-        self._result.commit()
+            complete.append(self._small(job.sheet, self._picture(self._sheet)))
+        self._result.complete()
         self._tell(self._result)
-        if job.output == STDOUT:
-            return  # nothing to lay a sidecar beside
-        made.append(job.output)
-        path = sidecar.sidecar_path(job.output)
-        sidecar.write_json(path, self._record(source_sha256))
-        made.append(path)
+        if job.output != STDOUT:  # else there is nothing to lay a sidecar beside
+            record = sidecar.as_json(self._record(source_sha256))
+            complete.append(self._small(sidecar.sidecar_path(job.output), record))
+        return [*complete, self._result]
+
+    def _small(self, path: str, data: bytes) -> OutFile:
+        """A file that is written at once."""
+        from vedit.video.outfile import OutFile, write_failure
+
+        file = OutFile(path)
+        self._stack.enter_context(leaves(str(file.temporary)))
+        self._stack.callback(file.discard)
+        try:
+            file.write(data)
+            file.complete()
+        except OSError as error:
+            raise write_failure(path, error) from None
+        return file
 
     def _picture(self, sheet: SheetSampler) -> bytes:
         from vedit.video.sheet import contact_sheet, encode_png
@@ -152,7 +169,7 @@ class Outputs:
             "input": {"sha256": source_sha256, "frames": self.frames},
             "adapter": None if self._adapter is None else {"sha256": sidecar.sha256_of(self._adapter)},
             "mask": self._mask_sha256 and {"sha256": self._mask_sha256, **(plan.decided()["mask"] or {})},
-            "output": {"sha256": sidecar.sha256_of(plan.job.output), "frames": self.frames},
+            "output": {"sha256": self._output_sha256(), "frames": self.frames},
             "working_size": [plan.working_width, plan.working_height],
             "window": plan.window,
             "overlap": plan.overlap,
@@ -166,6 +183,10 @@ class Outputs:
             "encoder": self._encoder(),
             "warnings": plan.warnings,
         } | self._read()
+
+    def _output_sha256(self) -> str:
+        assert self._result.temporary is not None
+        return sidecar.sha256_of(self._result.temporary)
 
     def _read(self) -> dict[str, Any]:
         """What else went into the result: the files that say where and how the clip moves."""

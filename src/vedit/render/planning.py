@@ -90,21 +90,31 @@ def plan(job: EditJob) -> Plan:
         edited = max(edited, window)
     margin = int(getattr(settings, "margin", 0))  # what the model sees beyond the picture
     limit = memory_plans.limit_of(job.vram)
+    along = engines.along(job.method, settings) if edited > window else 0
     drawing = drawing_of(job, info, size, device=device, dtype=dtype, threads=threads)
-    limited, adapter = None, _adapter_file(job.adapter or carried)
+    limited, adapter, tight = None, _adapter_file(job.adapter or carried), []
+    seen: dict[str, Any] = {
+        "window": min(window, max(edited, overlap + 1)), "width": width + margin, "height": height + margin,
+        "device": device, "dtype": dtype, "adapter": adapter, "along": along,
+        "branches": engines.branches(job.method, settings) if job.batch_guidance else 1,
+    }  # fmt: skip
+    on_gpu = machine.gpu_free_bytes(device)
+    if limit is None and on_gpu is not None:
+        needed = memory_plans.plan(bundle, **seen).peak
+        if needed > on_gpu:
+            tight.append(
+                f"about {needed / 1e9:.1f} GB are needed on {device} and {on_gpu / 1e9:.1f} GB are free; "
+                f"--vram {on_gpu / 1e9:.1f}G finds what fits"
+            )
     if limit is not None:
-        limited = memory_plans.fit(
-            bundle, limit, window=min(window, max(edited, overlap + 1)), overlap=overlap,
-            width=width + margin, height=height + margin, device=device, dtype=dtype,
-            adapter=adapter, compiled=job.compile,
-            branches=engines.branches(job.method, settings) if job.batch_guidance else 1,
-        )  # fmt: skip
+        limited = memory_plans.fit(bundle, limit, overlap=overlap, compiled=job.compile, **seen)
         window = min(window, limited.window) if limited.steps else window
         execution = replace(execution, batch_guidance=limited.branches > 1, offload=limited.offload)
     shares = estimate.shares(edited, window, overlap)
     work = engines.work(job.method, bundle, settings, shares)
     cost = estimate.cost(
-        bundle, work, info, frames=edited, window=min(window, edited), width=width + margin, height=height + margin,
+        bundle, work, info, frames=edited, window=min(window, edited) + along,
+        width=width + margin, height=height + margin,
         dtype=dtype, device=device, threads=threads, adapter=adapter,
     )  # fmt: skip
     if drawing is not None:
@@ -120,8 +130,13 @@ def plan(job: EditJob) -> Plan:
         warnings.append(
             f"about {cost.memory_mb:,} MB are needed and {free:,.0f} MB are free; lower --window or --size if it fails"
         )
+    warnings += tight
     if limited is not None:
         warnings += [f"--vram {job.vram}: {step}" for step in limited.steps]
+        if adapter is None and engines.tunes_to_clip(job.method):
+            warnings.append(
+                f"--vram {job.vram}: counts the edit; training an adapter for the clip first may take more than that"
+            )
     return Plan(
         job, info, time_range, bundle, settings, width, height, window, overlap, device, dtype, threads, encoder,
         edited, len(shares), work.evaluations, cost.memory_mb, cost.seconds, warnings, mask,

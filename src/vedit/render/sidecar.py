@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
-import os
 import platform
 from pathlib import Path
 from typing import Any
@@ -42,23 +41,27 @@ def versions() -> dict[str, str]:
     return found
 
 
-def write_json(path: str, value: dict[str, Any]) -> None:
-    """Write ``value`` beside ``path`` and rename it into place, so that nobody ever sees half of it."""
+def as_json(value: dict[str, Any]) -> bytes:
+    """The text of a JSON file."""
     # A file name that is no UTF-8 is so written with JSON's own escapes, and reads back as it was.
-    write_bytes(path, (json.dumps(value, ensure_ascii=False, indent=2) + "\n").encode("utf-8", "backslashreplace"))
+    return (json.dumps(value, ensure_ascii=False, indent=2) + "\n").encode("utf-8", "backslashreplace")
 
 
 def write_bytes(path: str, data: bytes) -> None:
-    """Write a whole small file: temporary file beside it, synced, renamed. A symlink's target is what is replaced."""
-    from vedit.video.outfile import temporary_beside
+    """Write a whole small file: temporary file beside it, synced, renamed. A symlink's target is what is replaced.
 
-    target = Path(os.path.realpath(path))
-    temporary = temporary_beside(target, ".tmp")
-    try:
-        with open(temporary, "xb") as file:
+    Raises ``ResourceError`` for a full disk, and ``VeditError`` where it cannot be written.
+    """
+    from vedit.signals import leaves
+    from vedit.video.outfile import OutFile, write_failure
+
+    file = OutFile(path)
+    with leaves(str(file.temporary)):
+        try:
             file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
+            file.complete()
+            file.publish()
+        except OSError as error:
+            raise write_failure(path, error) from None
+        finally:
+            file.discard()

@@ -143,8 +143,6 @@ class Trainer:
         sigma = edm.log_normal(count, settings.noise_mean, settings.noise_deviation, generator).to(device)
         noise = torch.randn(clean.shape, generator=generator).to(clean)
         kept = (torch.rand(count, generator=generator) >= settings.dropout).to(clean)
-        level = sigma.view(-1, 1, 1, 1, 1)
-        seen = edm.to_network(clean + level * noise, level)
         first = (first * kept.view(-1, 1, 1, 1))[:, None].expand(-1, frames, -1, -1, -1)
         embedding = embedding * kept.view(-1, 1, 1)
         told = self.told
@@ -155,13 +153,13 @@ class Trainer:
         content = None if given.content is None else given.content.to(device)
         given = Conditions(given.motion.to(device), given.mask.to(device), content)
         gate = HALF if settings.stage < 3 else None
-        with autocast(device):
-            output = self.network(
-                torch.cat([seen, first], 2), edm.c_noise(sigma), embedding, torch.tensor(ids, device=device),
-                given, gate,
-            )  # fmt: skip
-        squared = (output.float() - edm.target(clean, noise, level)).square()
-        return (squared if self.weight is None else squared * self.weight.to(device).view(-1, 1, 1)).mean()
+        numbers = torch.tensor(ids, device=device)
+
+        def evaluate(z: Tensor, level: Tensor) -> Tensor:
+            with autocast(device):
+                return self.network(torch.cat([z, first], 2), level, embedding, numbers, given, gate)
+
+        return edm.loss(evaluate, clean, noise, sigma, self.weight)
 
     def fit(self, run: Run, progress: Progress | None = None) -> None:
         """Train; checkpoints and log go to ``run``. Afterwards the network has the averaged weights.

@@ -142,6 +142,7 @@ class ClipInfo:
     interlaced: bool = False
     alpha: bool = False
     hdr_metadata: tuple[str, ...] = ()
+    layout: tuple[str, ...] = ()  # "360-degree", "stereoscopic": how the picture is to be looked at, if it says
     mastering: Mastering | None = None
     light: tuple[int, int] | None = None  # content light level: of the brightest pixel, of the brightest frame; cd/m²
     truncated: bool = False
@@ -222,6 +223,7 @@ class ClipInfo:
             "interlaced": self.interlaced,
             "alpha": self.alpha,
             "hdr_metadata": list(self.hdr_metadata),
+            "layout": list(self.layout),
             "content_light": None if self.light is None else list(self.light),
             "truncated": self.truncated,
             "streams": [

@@ -62,14 +62,23 @@ def bit_depth(pix_fmt: str) -> int:
 
 
 def has_alpha(pix_fmt: str) -> bool:
-    """Whether this FFmpeg pixel format has transparency. A palette may, but is not asked."""
+    """Whether this FFmpeg pixel format has transparency. A palette may, which only its frames tell."""
     return pix_fmt != "pal8" and any(c.is_alpha for c in av.VideoFormat(pix_fmt).components)
 
 
 def opaque(pix_fmt: str) -> str:
     """The same pixel format without its transparency: ``yuv420p`` of ``yuva420p``."""
-    packed = {"bgra": "rgb24", "rgba": "rgb24", "argb": "rgb24", "abgr": "rgb24", "ya8": "gray", "rgba64le": "rgb48le"}
-    return packed.get(pix_fmt) or (pix_fmt.replace("a", "", 1) if has_alpha(pix_fmt) else pix_fmt)
+    if not has_alpha(pix_fmt):
+        return pix_fmt
+    plain = pix_fmt.replace("a", "", 1)
+    if pix_fmt.startswith(("yuva", "gbra")) and plain in av.video.format.names:
+        return plain
+    deep = bit_depth(pix_fmt) > 8
+    if pix_fmt.startswith("ya"):
+        return "gray16le" if deep else "gray"
+    if av.VideoFormat(pix_fmt).is_rgb:
+        return "rgb48le" if deep else "rgb24"
+    return "yuv444p16le" if deep else "yuv444p"
 
 
 def alpha_of(frame: av.VideoFrame, width: int | None = None, height: int | None = None) -> np.ndarray:
@@ -83,8 +92,8 @@ def alpha_of(frame: av.VideoFrame, width: int | None = None, height: int | None 
 
 
 def transparent(frame: av.VideoFrame) -> bool:
-    """Whether any pixel of the frame is not opaque."""
-    if not has_alpha(frame.format.name):
+    """Whether any pixel of the frame is not opaque; the colours of a palette may be clear too."""
+    if not has_alpha(frame.format.name) and frame.format.name != "pal8":
         return False
     alpha = alpha_of(frame)
     # Seven bits are enough to tell: a deeper full scale may be widened to a little less than full.
@@ -98,9 +107,10 @@ def with_alpha(frame: av.VideoFrame, alpha: np.ndarray, pix_fmt: str) -> av.Vide
     if alpha.dtype == np.uint16 or depth > 8:
         top = 65535.0 if alpha.dtype == np.uint16 else 255.0
         alpha = np.rint(alpha * (((1 << depth) - 1) / top)).astype(np.uint8 if depth == 8 else np.uint16)
-    if frame.format.name == "rgb24":
+    packed = {"rgb24": "rgba", "rgb48le": "rgba64le"}.get(frame.format.name)
+    if packed is not None:
         rgba = np.concatenate([frame.to_ndarray(), alpha[..., None]], axis=2)
-        return av.VideoFrame.from_ndarray(np.ascontiguousarray(rgba), format="rgba").reformat(format=pix_fmt)
+        return av.VideoFrame.from_ndarray(np.ascontiguousarray(rgba), format=packed).reformat(format=pix_fmt)
     made = av.VideoFrame(frame.width, frame.height, pix_fmt)
     for old, new in zip(frame.planes, made.planes, strict=False):
         _copy_lines(np.frombuffer(memoryview(old), np.uint8).reshape(old.height, -1), new)

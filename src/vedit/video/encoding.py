@@ -31,6 +31,7 @@ CONTAINERS: dict[str, tuple[str, str]] = {
     ".avi": ("avi", "libx264"),
     ".ts": ("mpegts", "libx264"),
     ".m2ts": ("mpegts", "libx264"),
+    ".mts": ("mpegts", "libx264"),
     ".nut": ("nut", "ffv1"),
 }
 _ALIASES = {"h264": "libx264", "x264": "libx264", "h265": "libx265", "hevc": "libx265", "x265": "libx265",
@@ -100,9 +101,8 @@ def default_suffix(info: ClipInfo) -> str:
     if suffix in CONTAINERS:
         return suffix
     names = set(info.container.split(","))
-    if names & {"mov", "mp4"}:
-        return ".mp4"
-    return ".mkv" if "matroska" in names else ".mp4"
+    own = {"mov": ".mp4", "mp4": ".mp4", "matroska": ".mkv", "mpegts": ".ts", "avi": ".avi", "nut": ".nut"}
+    return next((suffix for name, suffix in own.items() if name in names), ".mp4")
 
 
 def stream_suffix(info: ClipInfo) -> str:
@@ -160,11 +160,16 @@ def plan_output(path: str | os.PathLike[str], info: ClipInfo, encoder: EncoderOp
     if info.sar not in (None, 1) and muxer not in _ROTATES and codec not in ("libx264", "libx265"):
         shape = f"{info.sar.numerator}:{info.sar.denominator}"  # pyright: ignore[reportOptionalMemberAccess]
         warnings.append(
-            f"the shape of its pixels ({shape}) is not kept: {codec} in {suffix} shows them square; "
+            f"the shape of its pixels ({shape}) is in {codec}'s own frames alone: some players of {suffix} show them "
+            "square; .mp4 and .mov, or libx264 and libx265, keep it everywhere"
+            if codec == "ffv1"
+            else f"the shape of its pixels ({shape}) is not kept: {codec} in {suffix} shows them square; "
             ".mp4 and .mov, or libx264 and libx265, keep it"
         )
     if lost_light:
         warnings.append(f"HDR metadata is not kept: {', '.join(lost_light)}")
+    if info.layout:
+        warnings.append(f"{' and '.join(info.layout)} metadata is not kept: players show the result as a flat picture")
     if info.interlaced:
         warnings.append("the source is interlaced: deinterlaced at the same frame rate")
     return OutputPlan(muxer, codec, pix_fmt, options, threads, bake, alpha, tuple(warnings))
@@ -264,7 +269,9 @@ def _choose_pix_fmt(formats: list[str], info: ClipInfo, alpha: bool, warnings: l
     formats = [name for name in formats if has_alpha(name) == alpha or name == "bgra"]
     plain = {"nv12": "yuv420p", "nv21": "yuv420p", "p010le": "yuv420p10le", "yuyv422": "yuv422p", "uyvy422": "yuv422p"}
     source = plain.get(info.pix_fmt, opaque(info.pix_fmt))
-    candidates = [source]
+    if source.startswith("gray"):
+        source = "yuv420p"  # grey has no room for the colours of an edit, and many players do not show it
+    candidates = [source] if info.bits == bit_depth(source) else []
     if source.startswith("yuvj"):
         candidates.append(source.replace("yuvj", "yuv"))
     sampling = "420"

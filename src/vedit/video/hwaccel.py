@@ -40,14 +40,10 @@ class Accelerator:
             return "transparency is decoded on the CPU"
         if info.pix_fmt not in _ARRANGED:
             return f"{info.pix_fmt} is decoded on the CPU; a GPU gives {' or '.join(_ARRANGED)}"
-        devices = hwdevices_available()
-        if self.kind not in devices:
-            return f"this build of FFmpeg has no {self.kind}, only {', '.join(devices) or 'the CPU'}"
-        which = self.kind if self.device is None else f"{self.kind}:{self.device}"
-        try:
-            CodecContext.create("h264", "r", self.settings())
-        except (av.error.FFmpegError, OSError, ValueError) as error:
-            return f"FFmpeg cannot open the device {which} ({_reason(error)})"
+        absent = self.absent()
+        if absent is not None:
+            return absent
+        which = self._name
         try:
             with info.open(self) as container:
                 frame = self._first(container, info)
@@ -59,6 +55,21 @@ class Accelerator:
             return f"{which} gives {frame.width}x{frame.height} for {info.width}x{info.height}"
         if frame.format.name not in (info.pix_fmt, _ARRANGED[info.pix_fmt]):
             return f"{which} gives {frame.format.name} for {info.pix_fmt}"
+        return None
+
+    @property
+    def _name(self) -> str:
+        return self.kind if self.device is None else f"{self.kind}:{self.device}"
+
+    def absent(self) -> str | None:
+        """Why there is no such device here, in words; None if there is."""
+        devices = hwdevices_available()
+        if self.kind not in devices:
+            return f"this build of FFmpeg has no {self.kind}, only {', '.join(devices) or 'the CPU'}"
+        try:
+            CodecContext.create("h264", "r", self.settings())
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            return f"FFmpeg cannot open the device {self._name} ({_reason(error)})"
         return None
 
     def _first(self, container: Any, info: ClipInfo) -> Any:

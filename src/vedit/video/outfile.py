@@ -10,7 +10,7 @@ import stat
 from pathlib import Path
 from typing import Any
 
-from vedit.errors import UsageError, VeditError
+from vedit.errors import ResourceError, UsageError, VeditError
 
 
 def temporary_beside(target: Path, suffix: str) -> Path:
@@ -54,7 +54,8 @@ class _Checked:
 
 
 class OutFile(_Checked):
-    """A file: ``publish`` gives it its name, ``discard`` leaves nothing; ``temporary`` is what lies there meanwhile."""
+    """A file: ``complete`` ends writing, ``publish`` gives it its name, ``discard`` leaves nothing; ``temporary`` is
+    what lies there meanwhile."""
 
     def __init__(self, path: str, *, overwrite: bool = True) -> None:
         self._path = path
@@ -94,12 +95,20 @@ class OutFile(_Checked):
         """As of any file."""
         return True
 
-    def publish(self) -> None:
-        """Syncs and gives the file its name. Raises the error that writing met, or :class:`OSError`."""
+    @property
+    def target(self) -> Path | None:
+        """What gets the name in the end: behind a symlink, what it points to."""
+        return self._target
+
+    def complete(self) -> None:
+        """Syncs what was written. Raises the error that writing met, or :class:`OSError`."""
         if self.error is not None:
             raise self.error
         os.fsync(self._raw.fileno())
         self._raw.close()
+
+    def publish(self) -> None:
+        """Gives the complete file its name. Raises :class:`OSError`, and ``UsageError`` for a name that is taken."""
         assert self.temporary is not None
         if self._target.exists():
             if not self._overwrite:
@@ -121,6 +130,7 @@ class StdOut(_Checked):
     """Standard output: what is written is out, so nothing can be taken back."""
 
     temporary: Path | None = None
+    target: Path | None = None
 
     def __init__(self) -> None:
         if os.isatty(1):
@@ -136,11 +146,14 @@ class StdOut(_Checked):
         """It only goes out."""
         return False
 
-    def publish(self) -> None:
+    def complete(self) -> None:
         """Raises the error that writing met."""
         if self.error is not None:
             raise self.error
         self._raw.close()
+
+    def publish(self) -> None:
+        """It is out already."""
 
     def discard(self) -> None:
         """Closes it: whoever reads sees the end."""
@@ -151,9 +164,9 @@ def write_failure(path: str, error: BaseException) -> VeditError:
     """What a failed write means, in one line."""
     code = getattr(error, "errno", None)
     if code in (errno.ENOSPC, errno.EDQUOT):
-        return VeditError(f"{path}: the disk is full; free some space or choose another output")
+        return ResourceError(f"{path}: the disk is full; free some space or choose another output")
     if code == errno.EFBIG:
-        return VeditError(
+        return ResourceError(
             f"{path}: the file would be larger than the system allows; raise the limit or choose another output"
         )
     reason = getattr(error, "strerror", None) or str(error)

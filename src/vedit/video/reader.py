@@ -124,7 +124,8 @@ class Reader:
                 self.warnings.append(f"{count} {what}")
         last = self._last_duration(held[0], held[1], first, tick)
         # The shortfall is judged before the last frame goes out, so that nobody commits a result of half a clip.
-        self._check_end((held[0] + last - first) * info.time_base, tick)
+        self._check_begin(first * info.time_base)
+        self._check_end(held[0] + last, first)
         yield self._make(held[0], last, first, held[1])
 
     def _make(self, pts: int, duration: int, first: int, frame: Any) -> SourceFrame:
@@ -144,11 +145,19 @@ class Reader:
                 return rest
         return max(1, frame.duration or round(usual))
 
-    def _check_end(self, end: Fraction, tick: Fraction) -> None:
+    def _check_begin(self, first: Fraction) -> None:
+        late = first - self.info.start
+        if late > max(3 / self.info.rate, Fraction(1, 5)):
+            self.warnings.append(f"the first {float(late):.3g} s cannot be decoded: the clip begins after them")
+
+    def _check_end(self, last: int, first: int) -> None:
         info = self.info
         if info.duration is None:
             return
-        allowed = max(3 / info.rate, info.duration / 50, Fraction(1, 5))
+        # A duration that is not the video's own may be that of longer sound.
+        allowed = max(3 / info.rate, Fraction(1, 5), 0 if info.own_duration else info.duration / 50)
+        # Of a recording that begins in the middle, the first pictures cannot be decoded, and the end is where it is.
+        end = max((last - first) * info.time_base, last * info.time_base - info.start)
         if end >= info.duration - allowed:
             return
         text = (
@@ -195,6 +204,7 @@ class Reader:
                 packet = next(packets, None)
             except av.error.FFmpegError:
                 # The demuxer lost its way: what the decoder still holds comes out, the end is checked by the caller.
+                self.warnings.append("a part of the file cannot be read: what follows is missing")
                 packet = None
             if packet is None:
                 break

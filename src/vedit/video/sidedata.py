@@ -42,8 +42,14 @@ def display_matrix(frame: Any) -> tuple[int, ...] | None:
 def hdr_metadata(frame: Any) -> tuple[str, ...]:
     """Names of what it says about HDR."""
     wanted = {"MASTERING_DISPLAY_METADATA", "CONTENT_LIGHT_LEVEL", "DYNAMIC_HDR_PLUS", "DOVI_METADATA",
-              "DOVI_RPU_BUFFER", "DYNAMIC_HDR_VIVID"}  # fmt: skip
+              "DOVI_RPU_BUFFER", "DYNAMIC_HDR_VIVID", "AMBIENT_VIEWING_ENVIRONMENT"}  # fmt: skip
     return tuple(sorted({d.type.name.lower() for d in side_data(frame) if d.type.name in wanted}))
+
+
+def layout(frame: Any) -> tuple[str, ...]:
+    """What it says of how the picture is to be looked at, if that is not flat, in words."""
+    known = {"SPHERICAL": "360-degree", "STEREO3D": "stereoscopic"}
+    return tuple(sorted({known[d.type.name] for d in side_data(frame) if d.type.name in known}))
 
 
 def mastering(frame: Any) -> Mastering | None:

@@ -48,9 +48,11 @@ class _Route:
         dts = packet.dts
         if dts is None:
             return False
-        moved = self.last is not None and dts <= self.last and packet.stream.type == "audio"
+        # Muxers take two subtitles of one time, and nothing that goes back.
+        together = packet.stream.type not in ("audio", "video")
+        moved = self.last is not None and (dts < self.last or (dts == self.last and not together))
         if moved and self.last is not None:
-            if dts + self.shift <= self.last:
+            if dts + self.shift < self.last or (dts + self.shift == self.last and not together):
                 self.shift = self.last + max(1, packet.duration or 1) - dts
             packet.dts = dts + self.shift
             if packet.pts is not None:
@@ -165,8 +167,9 @@ class Copier:
             if when is None and packet.size and packet.stream.disposition & av.stream.Disposition.attached_pic:
                 packet.pts = packet.dts = when = 0  # a picture, not a moment
             if when is None:
-                if packet.size:
-                    self.warnings.append(f"a packet of stream {packet.stream.index} has no time and is dropped")
+                said = f"packets of stream {packet.stream.index} have no time and are dropped"
+                if packet.size and said not in self.warnings:
+                    self.warnings.append(said)
                 self.pending = None
                 continue
             if limit is not None and when * packet.time_base > limit:

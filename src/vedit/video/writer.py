@@ -75,14 +75,14 @@ class Writer:
         # mp4 hides what is shown before zero: there everything begins later instead.
         early = -info.start if self.plan.format in ("mp4", "mov") else Fraction(0)
         self._shift = max(Fraction(0), early)
-        self._look_for_alpha = has_alpha(info.pix_fmt) and not info.alpha
+        self._look_for_alpha = (has_alpha(info.pix_fmt) or info.pix_fmt == "pal8") and not info.alpha
         self._captions_lost = False
         self._durations: dict[int, int] = {}
         self._last_pts: int | None = None
         self._last: tuple[int, SourceFrame] | None = None  # pts of the first frame, and the last frame
         self._copier: Copier | None = None
         self._container: Any = None
-        self._done = False
+        self._complete = self._done = False
         self._file: OutFile | StdOut = StdOut() if self.path == "-" else OutFile(self.path, overwrite=overwrite)
         try:
             self._start()
@@ -92,7 +92,7 @@ class Writer:
 
     @property
     def temporary(self) -> Path | None:
-        """Where the unfinished file lies until :meth:`commit`; None for standard output."""
+        """Where the file lies until :meth:`publish`; None for standard output."""
         return self._file.temporary
 
     def _start(self) -> None:
@@ -107,6 +107,8 @@ class Writer:
                 container_options["movflags"] = "use_metadata_tags"
         if plan.format == "mpegts":
             container_options["mpegts_copyts"] = "1"
+            if Path(self.path).suffix.lower() in (".m2ts", ".mts"):
+                container_options["mpegts_m2ts_mode"] = "1"  # FFmpeg tells it by a name that it is not given here
         if plan.codec == "libsvtav1":
             os.environ.setdefault("SVT_LOG", "1")  # errors alone: its banner would fill the terminal
         self._container = av.open(self._file, "w", format=plan.format, container_options=container_options)
@@ -234,6 +236,9 @@ class Writer:
         self._last_pts = pts
         self._last = (source.pts if self._last is None else self._last[0], source)
         frame = self._captioned(frame, source)
+        if self.plan.codec == "ffv1" and info.sar not in (None, 1):
+            # It writes the shape of the pixels into every frame, as the frame itself has it.
+            frame = self._converter.carried(frame, source.frame)
         frame.pts = pts
         frame.time_base = self._time_base
         frame.pict_type = 0  # the encoder decides, not what the source's encoder once decided
@@ -276,10 +281,15 @@ class Writer:
         except (av.error.FFmpegError, OSError) as error:
             raise write_failure(self._name, self._file.error or error) from None
 
-    def commit(self) -> None:
-        """Flushes the encoder, copies what is left of the other streams, syncs, and gives the file its name."""
-        if self._done:
-            raise ValueError("already committed or aborted")
+    @property
+    def target(self) -> Path | None:
+        """What :meth:`publish` writes over or makes; None for standard output."""
+        return self._file.target
+
+    def complete(self) -> None:
+        """Flushes the encoder, copies what is left of the other streams, and syncs: nothing is left but the name."""
+        if self._done or self._complete:
+            raise ValueError("already complete or aborted")
         if self.frames == 0:
             self.abort()
             raise VeditError(f"{self.path}: no frame was written; nothing is kept")
@@ -288,7 +298,23 @@ class Writer:
         except BaseException:
             self.abort()
             raise
+        self._complete = True
+
+    def publish(self) -> None:
+        """Gives the complete file its name."""
+        if self._done or not self._complete:
+            raise ValueError("not complete, or published or aborted already")
+        try:
+            self._guard(self._file.publish)
+        except BaseException:
+            self.abort()
+            raise
         self._done = True
+
+    def commit(self) -> None:
+        """Both: :meth:`complete`, and :meth:`publish`."""
+        self.complete()
+        self.publish()
 
     def _name_lost_end(self) -> None:
         if self.plan.format not in _NO_DURATIONS or self._last is None:
@@ -309,7 +335,7 @@ class Writer:
         self._copier.copy_until(self._container, None)
         self._copier.close()
         self._container.close()
-        self._file.publish()
+        self._file.complete()
 
     def abort(self) -> None:
         """Leaves nothing behind. Safe to call twice, and after :meth:`commit` it does nothing."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from vedit.errors import ModelError, VeditError
 from vedit.weights.load import load_tensors
+from vedit.weights.search import PICKLES, refused
 
 if TYPE_CHECKING:
     import torch
@@ -133,4 +134,6 @@ def find(adapter: str | Path) -> Path:
     file = path / FILE if path.is_dir() else path
     if not file.is_file():
         raise ModelError(f"{file}: no such adapter; make one with vedit train-adapter")
+    if file.suffix in PICKLES:
+        raise ModelError(refused(file))
     return file

@@ -17,7 +17,7 @@ from typing import Any
 from vedit.errors import ModelError
 from vedit.weights import checkpoints
 from vedit.weights.index import check_index
-from vedit.weights.search import BUNDLE, DIFFUSERS, locate
+from vedit.weights.search import BUNDLE, DIFFUSERS, PICKLES, is_named, locate, refused
 
 MANIFEST = "manifest.json"
 TRAINING = "training"  # a folder in a model's: what its training goes on from, no part of the model
@@ -31,6 +31,9 @@ COMPONENTS = {
     "image2video": ("vae", "image_encoder", "feature_extractor", "unet", "scheduler"),
 }
 _IN_DIFFUSERS = {"clip": "text_encoder"}
+# What the weights of a component are called.
+NETWORK, ENCODER = "diffusion_pytorch_model", "model"
+_STEMS = {"vae": NETWORK, "unet": NETWORK, "clip": ENCODER, "image_encoder": ENCODER}
 
 # What a diffusers pipeline recommends, where its model card says so and its files do not.
 _PRESETS: dict[str, dict[str, Any]] = {
@@ -98,7 +101,8 @@ def open_bundle(
     that it is opened for, if it is. Raises ``ModelError`` that
     names the first file or key that is off.
     """
-    if not Path(model).expanduser().is_dir():  # a folder of one's own may be called anything
+    # A folder of one's own may be called anything, and so may a model in a folder of named ones.
+    if not Path(model).expanduser().is_dir() and not is_named(str(model)):
         checkpoints.check_role(str(model), role, recipe)
     path = locate(str(model)).resolve()
     if from_hub(path):
@@ -137,12 +141,41 @@ def open_bundle(
     for component, folder in entries.items():
         if not folder.exists():
             raise ModelError(f"{folder}: the {component} of {name} is missing; {again(path)}")
+        if not (path / BUNDLE).is_file() and component in _STEMS:
+            variant_of(folder, _STEMS[component])
     if role == "text2image":
         _check_text2image(entries["unet"], name)
     if role == "image2video":
         preset.setdefault("frames", _check_image2video(entries["unet"], name))
     preset.setdefault("max_frames", _max_frames(entries.get("unet")))
     return Bundle(name, path, entries, preset)
+
+
+def variant_of(folder: Path, stem: str) -> str | None:
+    """The variant whose weights are in a component's folder: None for the plain ones, else fp16.
+
+    Raises ``ModelError`` where there are none, or not all parts of them.
+    """
+    for variant in (None, "fp16"):
+        name = stem if variant is None else f"{stem}.{variant}"
+        if (folder / f"{name}.safetensors").is_file():
+            return variant
+        index = folder / ".".join([stem, "safetensors", "index", *([variant] if variant else []), "json"])
+        if index.is_file():
+            absent = absent_shards(index)
+            if absent:
+                raise ModelError(f"{folder / absent[0]}: missing; {again(folder)}")
+            return variant
+    pickles = sorted(file for file in folder.iterdir() if file.suffix in PICKLES) if folder.is_dir() else []
+    if pickles:
+        raise ModelError(refused(pickles[0]))
+    raise ModelError(f"{folder / (stem + '.safetensors')}: missing; {again(folder)}")
+
+
+def absent_shards(index: Path) -> list[str]:
+    """The files of weights that an index names and that are not beside it."""
+    named = read_json(index).get("weight_map", {})
+    return sorted({str(name) for name in named.values() if not (index.parent / str(name)).is_file()})
 
 
 def preset_of(pipeline: str) -> dict[str, Any]:

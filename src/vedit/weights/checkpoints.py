@@ -15,6 +15,17 @@ from typing import Any
 from vedit.errors import ModelError
 
 REGISTRY = "registry.toml"
+# What people call the kinds.
+_KINDS = {
+    "instruct": "a model that edits by instruction",
+    "text2image": "a text-to-image model",
+    "image2video": "an image-to-video model",
+    "drag": "a model for motion control",
+    "motion": "a set of motion modules",
+    "lora": "a LoRA",
+    "clip": "a CLIP model",
+    "transformer": "a video transformer",
+}
 HALF = 2  # bytes of a parameter in half precision
 
 
@@ -42,6 +53,11 @@ class Checkpoint:
     def on_hub(self) -> bool:
         """Whether ``vedit models pull`` can fetch it."""
         return "/" in self.id
+
+    @property
+    def runs(self) -> bool:
+        """Whether a command runs it as it is."""
+        return bool(self.roles) or self.kind == "clip"
 
     @property
     def half_bytes(self) -> int | None:
@@ -88,6 +104,17 @@ def check_role(name: str, role: str, recipe: str | None = None) -> None:
     if row is None or role in row.roles or recipe in row.trains:
         return
     raise ModelError(f"{row.id}: {reason(row, role)}; {instead(role)}")
+
+
+def check_kind(name: str, kind: str, called: str) -> None:
+    """Raise ``ModelError`` for a known checkpoint that is not of ``kind``, which people call ``called``."""
+    row = find(name)
+    if row is None or row.kind == kind:
+        return
+    others = " or ".join(other.id for other in known() if other.kind == kind)
+    raise ModelError(
+        f"{row.id}: is {_KINDS[row.kind]}, not {called}; " + (f"take {others}" if others else "give the folder of one")
+    )
 
 
 def reason(row: Checkpoint, role: str) -> str:

@@ -10,8 +10,7 @@ from typing import Literal
 
 from vedit.errors import ModelError
 from vedit.weights.checkpoints import Checkpoint
-from vedit.weights.load import PICKLES
-from vedit.weights.search import BUNDLE, DIFFUSERS, SINGLE
+from vedit.weights.search import BUNDLE, DIFFUSERS, PICKLES, SINGLE
 
 Variant = Literal["auto", "full", "fp16"]
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vedit.errors import ModelError
+from vedit.weights import checkpoints
 from vedit.weights.bundle import check_manifest, name_of, read_json, sha256
 from vedit.weights.load import as_model_error, quietly
 from vedit.weights.search import BUNDLE, locate
@@ -30,6 +31,7 @@ def open_clip(model: str) -> ClipFiles:
 
     Raises ``ModelError`` that names the file that is missing.
     """
+    checkpoints.check_kind(model, "clip", "a CLIP model")
     path = locate(model).resolve()
     if (path / BUNDLE).is_file():
         check_manifest(path, content=True)

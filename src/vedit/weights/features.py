@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vedit.errors import ModelError
+from vedit.weights import checkpoints
 from vedit.weights.bundle import name_of, read_json, sha256
 from vedit.weights.load import as_model_error, load_tensors
 from vedit.weights.search import SINGLE, locate
@@ -43,6 +44,7 @@ def load_features(model: str) -> FeatureModel:
     from vedit.nets import features
     from vedit.nets.strict import fill
 
+    checkpoints.check_kind(model, "features", "a feature network")
     folder = locate(model).resolve()
     file = folder / SINGLE
     config = read_json(file)

@@ -8,6 +8,7 @@ hash is right.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import logging
 import os
@@ -134,7 +135,7 @@ def fetch(pull: Pull, progress: Progress | None = None) -> Path:
         _fetch_file(pull, file, came)
         if file.name == DIFFUSERS:
             check_index(read_json(folder / file.name), (one.name for one in pull.files), f"{pull.id}: {file.name}")
-    _point(pull, pull.files[0].name)  # so that a name such as main is kept for what was asked for
+    _point(pull, pull.files[0])  # so that a name such as main is kept for what was asked for
     return folder
 
 
@@ -186,7 +187,7 @@ def _fetch_file(pull: Pull, file: Listed, came: Callable[[int], None]) -> None:
                     "try again, or without the mirror if $HF_ENDPOINT is set"
                 )
             os.replace(coming, blob)
-    _point(pull, file.name)
+    _point(pull, file)
 
 
 def _download(pull: Pull, file: Listed, coming: Path, came: Callable[[int], None]) -> None:
@@ -223,13 +224,24 @@ def _download(pull: Pull, file: Listed, coming: Path, came: Callable[[int], None
                 raise
 
 
-def _point(pull: Pull, name: str) -> None:
-    """Let the library write the name of a file that is in the cache into the snapshot, and the branch beside it."""
+def _point(pull: Pull, file: Listed) -> None:
+    """Let the library write the name of a file that is in the cache into the snapshot, and the branch beside it.
+
+    Where a mirror calls the file by another hash the library fetches it again, and that nobody compared: then this
+    raises ``ModelError``.
+    """
     from huggingface_hub import hf_hub_download
 
-    with _told(pull.id, pull.revision, name):
-        for revision in dict.fromkeys((pull.commit, pull.revision)):
-            hf_hub_download(pull.id, name, revision=revision, cache_dir=hub_cache(), endpoint=endpoint())
+    for revision in dict.fromkeys((pull.commit, pull.revision)):
+        with _told(pull.id, pull.revision, file.name):
+            found = hf_hub_download(pull.id, file.name, revision=revision, cache_dir=hub_cache(), endpoint=endpoint())
+        blob = Path(found).resolve()
+        if blob.name != file.digest and digest_of(blob, file.digest) != file.digest:
+            Path(found).unlink()
+            raise ModelError(
+                f"{pull.id}: {file.name} came damaged: {endpoint()} names one hash and sends another file; try again "
+                "without the mirror"
+            )
 
 
 class _Counted:
@@ -298,6 +310,11 @@ def _told(model: str, revision: str, file: str = "") -> Iterator[None]:
             f"{model}: no such model at {endpoint()}, or one that only its owners see (then log in with "
             f"`hf auth login` or set HF_TOKEN){_perhaps(model)}"
         ) from error
+    except errors.LocalEntryNotFoundError as error:  # a file that is here, and the network went before it has a name
+        raise ModelError(
+            f"{where}: {endpoint()} cannot be reached or broke off ({_short(error)}); what came is kept, so the same "
+            "command goes on from there"
+        ) from error
     except errors.EntryNotFoundError as error:
         raise ModelError(f"{where}: the hub lists it and does not have it; try again later") from error
     except errors.HfHubHTTPError as error:
@@ -307,6 +324,11 @@ def _told(model: str, revision: str, file: str = "") -> Iterator[None]:
     except errors.OfflineModeIsEnabled as error:
         raise UsageError(f"{model}: $HF_HUB_OFFLINE forbids the network; unset it to fetch a model") from error
     except (errors.HTTPError, errors.FileMetadataError, OSError) as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise ResourceError(
+                f"{where}: the disk of {hub_cache()} is full; what came is kept: make room and run it again, or name "
+                "another folder with $HF_HUB_CACHE"
+            ) from error
         if isinstance(error, OSError) and error.filename is not None:
             raise  # the disk, not the network
         raise ModelError(

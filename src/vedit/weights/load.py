@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vedit.errors import ModelError
-from vedit.weights.bundle import again, read_json
+from vedit.weights.bundle import ENCODER, NETWORK, read_json, variant_of
+from vedit.weights.search import PICKLES, refused
 
 if TYPE_CHECKING:
     import torch
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from vedit.nets.video_unet import VideoUNet
 
 VAES = ("PatchAutoencoder", "AutoencoderTiny", "AutoencoderKL", "AutoencoderKLTemporalDecoder")
-PICKLES = (".bin", ".ckpt", ".pt", ".pth", ".pkl")
 
 
 def load_vae(folder: str | Path, dtype: torch.dtype | None = None) -> Codec:
@@ -36,7 +36,7 @@ def load_vae(folder: str | Path, dtype: torch.dtype | None = None) -> Codec:
 
     folder = Path(folder)
     kind = _kind(folder, VAES)
-    variant = _variant(folder, "diffusion_pytorch_model")
+    variant = variant_of(folder, NETWORK)
     network = PatchAutoencoder if kind == "PatchAutoencoder" else getattr(diffusers, kind)
     with quietly("diffusers"):
         vae = _from_pretrained(network, folder, torch_dtype=_dtype(dtype), variant=variant)
@@ -51,7 +51,7 @@ def load_clip(folder: str | Path, dtype: torch.dtype | None = None) -> CLIPModel
     kind = {"clip": "CLIPModel", "clip_text_model": "CLIPTextModel"}.get(str(_config(folder).get("model_type")))
     if kind is None:
         raise ModelError(f"{folder / 'config.json'}: describes a {_config(folder).get('model_type')}, not a CLIP model")
-    variant = _variant(folder, "model")
+    variant = variant_of(folder, ENCODER)
     with quietly("transformers"):
         return _from_pretrained(getattr(transformers, kind), folder, dtype=_dtype(dtype), variant=variant).eval()
 
@@ -78,9 +78,8 @@ def load_unet(folder: str | Path, dtype: torch.dtype | None = None, in_channels:
     from vedit.nets.video_unet import VideoUNet, extend_input, inflate
 
     folder = Path(folder)
-    stem = "diffusion_pytorch_model"
     kind = _kind(folder, ("VideoUNet", "UNet2DConditionModel"))
-    variant = _variant(folder, stem)
+    variant = variant_of(folder, NETWORK)
     if kind == "VideoUNet":
         with as_model_error(folder), quietly("diffusers"):
             return VideoUNet.load(folder, _dtype(dtype))
@@ -97,7 +96,7 @@ def load_unet2d(folder: str | Path, dtype: torch.dtype | None = None) -> UNet2DC
 
     folder = Path(folder)
     _kind(folder, ("UNet2DConditionModel",))
-    variant = _variant(folder, "diffusion_pytorch_model")
+    variant = variant_of(folder, NETWORK)
     with quietly("diffusers"):
         return _from_pretrained(
             diffusers.UNet2DConditionModel, folder, torch_dtype=_dtype(dtype), variant=variant
@@ -110,7 +109,7 @@ def load_image2video_unet(folder: str | Path, dtype: torch.dtype | None = None) 
 
     folder = Path(folder)
     _kind(folder, ("UNetSpatioTemporalConditionModel",))
-    variant = _variant(folder, "diffusion_pytorch_model")
+    variant = variant_of(folder, NETWORK)
     with quietly("diffusers"):
         return _from_pretrained(
             diffusers.UNetSpatioTemporalConditionModel, folder, torch_dtype=_dtype(dtype), variant=variant
@@ -135,7 +134,7 @@ def load_image_encoder(folder: str | Path, preprocessing: str | Path, dtype: tor
     mean, deviation = colours.get("image_mean"), colours.get("image_std")
     if not all(isinstance(values, list) and len(values) == 3 for values in (mean, deviation)):
         raise ModelError(f"{preprocessing / 'preprocessor_config.json'}: has no image_mean and image_std of 3 colours")
-    variant = _variant(folder, "model")
+    variant = variant_of(folder, ENCODER)
     with quietly("transformers"):
         network = _from_pretrained(getattr(transformers, kind), folder, dtype=_dtype(dtype), variant=variant)
     return ImageEncoder(network, mean, deviation).eval()  # type: ignore[arg-type]
@@ -161,7 +160,7 @@ def load_tensors(file: str | Path) -> dict[str, torch.Tensor]:
 
     file = Path(file)
     if file.suffix in PICKLES:
-        raise ModelError(_pickle(file))
+        raise ModelError(refused(file))
     if not file.is_file():
         raise ModelError(f"{file}: missing; get the model again")
     with as_model_error(file):
@@ -185,28 +184,6 @@ def _dtype(dtype: torch.dtype | None) -> torch.dtype:
     import torch
 
     return torch.float32 if dtype is None else dtype
-
-
-def _variant(folder: Path, stem: str) -> str | None:
-    """The variant whose weights are there: None for the plain file, else fp16. Raises ``ModelError`` without any."""
-    for variant in (None, "fp16"):
-        name = stem if variant is None else f"{stem}.{variant}"
-        if (folder / f"{name}.safetensors").is_file():
-            return variant
-        index = f"{stem}.safetensors.index.json" if variant is None else f"{stem}.safetensors.index.{variant}.json"
-        if (folder / index).is_file():
-            return variant
-    pickles = sorted(file for file in folder.iterdir() if file.suffix in PICKLES)
-    if pickles:
-        raise ModelError(_pickle(pickles[0]))
-    raise ModelError(f"{folder / (stem + '.safetensors')}: missing; {again(folder)}")
-
-
-def _pickle(file: Path) -> str:
-    return (
-        f"{file}: is a pickle and is refused, since reading one can run any code; get the model's safetensors, or make "
-        "a folder of it with vedit models convert"
-    )
 
 
 def _from_pretrained(kind: Any, folder: Path, **options: Any) -> Any:

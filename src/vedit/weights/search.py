@@ -12,6 +12,8 @@ from vedit.errors import ModelError
 BUNDLE, DIFFUSERS = "bundle.json", "model_index.json"
 SINGLE = "config.json"  # one network on its own, such as a CLIP model
 
+PICKLES = (".bin", ".ckpt", ".pt", ".pth", ".pkl")
+
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
 
@@ -50,6 +52,15 @@ def installed() -> list[Path]:
     return [found[name] for name in sorted(found)]
 
 
+def is_named(model: str) -> bool:
+    """Whether a folder of named models has ``model``."""
+    return "/" not in model and os.sep not in model and _named(model) is not None
+
+
+def _named(model: str) -> Path | None:
+    return next((folder / model for folder in model_folders() if is_model(folder / model)), None)
+
+
 def locate(model: str) -> Path:
     """The folder of ``model``: itself if it is one, else a named model, else a hub id in the local Hugging Face cache.
 
@@ -59,11 +70,13 @@ def locate(model: str) -> Path:
     if path.is_dir():
         return path
     if path.is_file():
+        if path.suffix in PICKLES:
+            raise ModelError(refused(path))
         raise ModelError(f"{model}: is a file; a model is a folder in the diffusers layout")
     if "/" not in model and os.sep not in model:
-        for folder in model_folders():
-            if is_model(folder / model):
-                return folder / model
+        named = _named(model)
+        if named is not None:
+            return named
     elif HUB_ID.fullmatch(model):
         cached = _cached_snapshot(model)
         if cached is not None:
@@ -79,16 +92,27 @@ def locate(model: str) -> Path:
     raise ModelError(f"{model}: no such folder and no such model; models that are here: {names}{note}")
 
 
+def refused(file: Path) -> str:
+    """What to say of a pickle."""
+    return (
+        f"{file}: is a pickle and is refused, since reading one can run any code; get the model's safetensors, or make "
+        "a folder of it with vedit models convert"
+    )
+
+
 def _cached_snapshot(hub_id: str) -> Path | None:
     """Its folder at the commit that the registry pins, else at the one that ``main`` was when it was fetched."""
-    from huggingface_hub import try_to_load_from_cache
-
     from vedit.weights import checkpoints
 
     row = checkpoints.find(hub_id)
-    for revision in dict.fromkeys((row.revision if row else None, None)):
-        for name in (BUNDLE, DIFFUSERS, SINGLE, *(row.files if row else ())):
-            found = try_to_load_from_cache(hub_id, name, cache_dir=hub_cache(), revision=revision)
-            if isinstance(found, str):
-                return Path(found).parent
+    storage = hub_cache() / f"models--{(row.id if row else hub_id).replace('/', '--')}"
+    names = (BUNDLE, DIFFUSERS, SINGLE, *(row.files if row else ()))
+    for revision in dict.fromkeys((row.revision if row else None, "main")):
+        if revision is None:
+            continue
+        kept = storage / "refs" / revision
+        commit = kept.read_text(encoding="utf-8").strip() if kept.is_file() else revision
+        folder = storage / "snapshots" / commit
+        if any(file.is_file() for name in names for file in folder.glob(name)):
+            return folder
     return None

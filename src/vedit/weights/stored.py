@@ -11,7 +11,7 @@ from pathlib import Path
 
 from vedit.errors import ModelError, UsageError
 from vedit.weights import checkpoints
-from vedit.weights.bundle import MANIFEST, from_hub, name_of, read_manifest, sha256
+from vedit.weights.bundle import MANIFEST, absent_shards, from_hub, name_of, read_manifest, sha256
 from vedit.weights.hub import digest_of
 from vedit.weights.search import HUB_ID, SINGLE, hub_cache, locate
 
@@ -63,6 +63,8 @@ def verify(model: str, progress: Progress | None = None, *, drop: bool = False) 
         described = sorted(file.parent for file in (*path.glob(SINGLE), *path.glob(f"*/{SINGLE}")))
         lacking += [f"the weights of {folder.name if folder != path else name}" for folder in described
                     if not any(folder.glob("*.safetensors"))]  # fmt: skip
+        indices = sorted((*path.glob("*.safetensors.index*.json"), *path.glob("*/*.safetensors.index*.json")))
+        lacking += [_name(index.parent / shard, path) for index in indices for shard in absent_shards(index)]
     if lacking:
         raise ModelError(f"{path}: lacks {', '.join(lacking)}; vedit models pull {name} fetches what is missing")
     return Verified(path, len(wanted), total)

@@ -116,15 +116,14 @@ def loss_of(
     drawn = torch.rand(count, generator=generator).to(device)
     picture = (drawn >= settings.drop_picture).float()
     vector = (drawn >= settings.drop_picture + settings.drop_embedding).float()
-    each = sigma.view(-1, 1, 1, 1, 1)
-    z = edm.to_network(clean + each * noise, each)
     first = batch.first * picture.view(-1, 1, 1, 1)
-    output = network(
-        torch.cat([z, first[:, None].expand_as(z)], dim=2), edm.c_noise(sigma),
-        batch.embedding * vector.view(-1, 1, 1), batch.ids, return_dict=False,
-    )[0].float()  # fmt: skip
-    squared = (output - edm.target(clean, noise, each)).square()
-    return (squared if weight is None else squared * weight.to(device).view(-1, 1, 1)).mean()
+    embedding = batch.embedding * vector.view(-1, 1, 1)
+
+    def evaluate(z: Tensor, level: Tensor) -> Tensor:
+        shown = first[:, None].expand_as(z)
+        return network(torch.cat([z, shown], dim=2), level, embedding, batch.ids, return_dict=False)[0]
+
+    return edm.loss(evaluate, clean, noise, sigma, weight)
 
 
 def moved(batch: Batch, device: str) -> Batch:

@@ -97,7 +97,15 @@ def train(
             check_same(folder, settings, bundle)
             return folder
         return stage_of_training(
-            source.parts(SIDE), bundle, folder, settings, before=before, fusion=fusion, device=device, resume=True, weight=weight
+            source.parts(SIDE),
+            bundle,
+            folder,
+            settings,
+            before=before,
+            fusion=fusion,
+            device=device,
+            resume=True,
+            weight=weight,
         )
 
     if variant.alone:

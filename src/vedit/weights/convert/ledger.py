@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vedit.errors import InputError, ModelError
-from vedit.weights.load import PICKLES, load_tensors
+from vedit.weights.load import load_tensors
+from vedit.weights.search import PICKLES
 
 if TYPE_CHECKING:
     import torch
 
 SAFE = ".safetensors"
 _LISTED = 8  # keys that a message names
+_TRAINERS = {"pytorch_lightning", "lightning", "lightning_fabric", "omegaconf", "numpy"}
 
 
 class Ledger:
@@ -39,8 +41,22 @@ class Ledger:
         return list(self._left)
 
     def unwrap(self, prefix: str) -> None:
-        """Drop ``prefix`` from the names that have it: what a wrapper such as ``_forward_module.`` added."""
+        """Drop ``prefix`` from the names that have it: what a wrapper such as ``_forward_module.`` added.
+
+        Raises ``ModelError`` where a name is there with it and without.
+        """
+        both = [key for key in self._left if key.startswith(prefix) and key.removeprefix(prefix) in self._left]
+        if both:
+            raise ModelError(
+                f"{self.where}: has {both[0]} and {both[0].removeprefix(prefix)}, which are one; nothing was written"
+            )
         self._left = {key.removeprefix(prefix): tensor for key, tensor in self._left.items()}
+
+    def replace(self, by: Mapping[str, str], why: str) -> None:
+        """Let the tensors named by the keys of ``by`` stand in for those named by its values, which go aside."""
+        for name, key in by.items():
+            self._left[key] = self._left.pop(name)
+        self.aside.setdefault(why, []).extend(by.values())
 
     def take(self, prefix: str, rename: Callable[[str], str | None] | None = None) -> dict[str, torch.Tensor]:
         """The tensors whose names start with ``prefix``, without it, by the names that ``rename`` gives.
@@ -71,10 +87,12 @@ class Ledger:
         if self._left:
             rest = sorted(self._left)
             named = ", ".join(rest[:_LISTED]) + (f", and {len(rest) - _LISTED} more" if len(rest) > _LISTED else "")
-            raise ModelError(
+            error = ModelError(
                 f"{self.where}: {len(rest)} of {self._count} keys have no place ({named}); it is "
                 "not what --as says, or more than that; nothing was written"
             )
+            error.add_note("\n".join(rest))  # all of them, for -v
+            raise error
 
 
 def read(file: Path) -> Ledger:
@@ -112,11 +130,16 @@ def read(file: Path) -> Ledger:
 
 
 def unpickle(file: Path) -> Any:
-    """What a pickle of torch holds, with nothing run: only tensors and plain containers are built."""
+    """What a pickle of torch holds, with nothing run: only tensors and plain containers are built.
+
+    What trainers keep beside the weights, such as the callbacks of PyTorch Lightning, becomes an :class:`Inert`.
+    """
     import torch
 
+    harmless: list[Any] = [(Inert, name) for name in _beside(file)]
     try:
-        return torch.load(file, map_location="cpu", weights_only=True, mmap=_is_zip(file))
+        with torch.serialization.safe_globals(harmless):
+            return torch.load(file, map_location="cpu", weights_only=True, mmap=_is_zip(file))
     except pickle.UnpicklingError as error:
         named = re.search(r"(?:GLOBAL|global) (\S+)", str(error))
         what = f" ({named[1]})" if named else ""
@@ -127,6 +150,29 @@ def unpickle(file: Path) -> Any:
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         reason = " ".join(str(error).split())[:160]
         raise ModelError(f"{file}: cannot be read ({reason}); get it again") from error
+
+
+class Inert:
+    """Stands for an object that a checkpoint names and nobody needs. It has nothing of that object's class."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        pass
+
+    def __setstate__(self, state: Any) -> None:
+        pass
+
+
+def _beside(file: Path) -> list[str]:
+    """The classes of trainers that a checkpoint in torch's newer format names."""
+    import torch
+
+    if not _is_zip(file):
+        return []
+    try:
+        named = torch.serialization.get_unsafe_globals_in_checkpoint(file)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError):
+        return []  # reading it says what is the matter
+    return [name for name in named if name.partition(".")[0] in _TRAINERS]
 
 
 def _is_zip(file: Path) -> bool:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from vedit.errors import InputError, ModelError
 from vedit.weights.convert.ledger import unpickle
 from vedit.weights.convert.parts import Made, Part, as_json, empty
-from vedit.weights.load import PICKLES
+from vedit.weights.search import PICKLES
 
 if TYPE_CHECKING:
     import torch

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 Tensors = dict[str, "torch.Tensor"]
 HEADS, HEAD_CHANNELS, GROUPS = 8, 64, 32
 SD_LATENT = 0.18215  # the factor of its latents
+VIDEO_FRAMES = 14  # that Stable Video Diffusion and ReVideo were trained with; 25 in the -xt, which has the same shapes
 
 
 @dataclass
@@ -94,9 +95,13 @@ def unet_settings(tensors: Tensors, where: str, heads: int = HEADS, groups: int 
         "cross_attention_dim": _width(tensors, where),
     }
     if video:
-        embedded = tensors["add_embedding.linear_1.weight"].shape[1]
+        embedded = _needed(tensors, "add_embedding.linear_1.weight", where).shape[1]
         heads_each = tuple(max(1, one // HEAD_CHANNELS) for one in channels)
-        more = {"num_attention_heads": heads_each, "projection_class_embeddings_input_dim": embedded}
+        more = {
+            "num_attention_heads": heads_each,
+            "projection_class_embeddings_input_dim": embedded,
+            "num_frames": VIDEO_FRAMES,
+        }
         return settings | more | {"addition_time_embed_dim": embedded // 3}  # frame rate, motion, noise
     linear = next(
         (one.ndim == 2 for name, one in tensors.items() if name.endswith("attentions.0.proj_in.weight")), False
@@ -112,7 +117,7 @@ def vae_settings(tensors: Tensors, where: str) -> dict[str, Any]:
         "block_out_channels": channels,
         "layers_per_block": layers,
         "down_block_types": ("DownEncoderBlock2D",) * len(channels),
-        "latent_channels": tensors["encoder.conv_out.weight"].shape[0] // 2,
+        "latent_channels": _needed(tensors, "encoder.conv_out.weight", where).shape[0] // 2,
         "scaling_factor": SD_LATENT,
     }
     if any("time_conv_out" in name for name in tensors):

@@ -10,6 +10,7 @@ from vedit.errors import ModelError
 from vedit.weights.convert import names
 from vedit.weights.convert.ledger import Ledger
 from vedit.weights.convert.parts import (
+    VIDEO_FRAMES,
     Made,
     Part,
     as_json,
@@ -23,7 +24,7 @@ from vedit.weights.convert.parts import (
 if TYPE_CHECKING:
     import torch
 
-UNET, VAE = "model.diffusion_model.", "first_stage_model."
+UNET, VAE, EMA = "model.diffusion_model.", "first_stage_model.", "model_ema."
 _TEXT = "cond_stage_model.transformer."
 _PICTURE = "conditioner.embedders.0.open_clip.model."
 _FRAME = "conditioner.embedders.3.encoder."  # the autoencoder that the first frame goes through
@@ -79,17 +80,37 @@ def stable_diffusion(ledger: Ledger, tokenizer: Path | None) -> Made:
     if ledger.has("cond_stage_model.model."):
         raise ModelError(f"{where}: is Stable Diffusion 2.x, which has another text encoder; take its diffusers folder")
     ledger.set_aside(_SCHEDULE, "the noise schedule, which is that of every Stable Diffusion 1.x")
-    ledger.set_aside(r"model_ema\.", "the moving average of the weights")
     made = Made(copies={} if tokenizer is None else {"tokenizer": tokenizer})
+    if _take_average(ledger):
+        made.notes.append("the file has weights and their moving average; the average was taken, as its own code does")
+    ledger.set_aside(r"model_ema\.", "the moving average of the weights, or what is left of it")
     made.parts["unet"] = unet_part(ledger, UNET, video=False)
     made.parts["vae"] = autoencoder(ledger, VAE)
     made.parts["text_encoder"] = text_part(ledger.take(_TEXT), f"{where}: text encoder")
     ledger.finish()
     channels = made.parts["unet"].tensors["conv_in.weight"].shape[1]
-    edits = channels != made.parts["unet"].tensors["conv_out.weight"].shape[0]
+    latent = made.parts["unet"].tensors["conv_out.weight"].shape[0]
+    if channels not in (latent, 2 * latent):
+        raise ModelError(
+            f"{where}: its U-Net takes {channels} channels for {latent} of the latents, as for inpainting; vedit runs "
+            f"those with {latent} (text to image) or {2 * latent} (InstructPix2Pix); nothing was written"
+        )
+    edits = channels != latent
     made.texts = sd_files("StableDiffusionInstructPix2PixPipeline" if edits else "StableDiffusionPipeline")
     made.aside = ledger.aside
     return made
+
+
+def _take_average(ledger: Ledger) -> bool:
+    """Put the moving average of the U-Net's weights in their place, if the file has all of it.
+
+    Its names are those of the weights without their dots. The published code samples with it.
+    """
+    of = {f"{EMA}{key.removeprefix('model.').replace('.', '')}": key for key in ledger.left() if key.startswith(UNET)}
+    if not of or not all(name in ledger for name in of):
+        return False
+    ledger.replace(of, "the weights of which the moving average was taken")
+    return True
 
 
 def sd_files(pipeline: str) -> dict[str, str]:
@@ -110,6 +131,9 @@ def stable_video_diffusion(ledger: Ledger) -> Made:
     made = video_parts(ledger)
     ledger.finish()
     made.aside = ledger.aside
+    made.notes.append(
+        f"the file does not say for how many frames it was made; taken for {VIDEO_FRAMES}, so give an -xt --window 25"
+    )
     return made
 
 
