@@ -6,7 +6,7 @@ the model predicts that, at a level drawn uniformly. Only what the method adds o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from fractions import Fraction
 from pathlib import Path
@@ -114,17 +114,16 @@ def train(
     config = network_config(recipe, chosen)
     side = size or int(bundle.preset.get("size", 256))  # what an edit works at, unless it is told otherwise
     multiple = int(bundle.preset.get("multiple", 8))
-    frames = read_clip(clip, side, multiple, start, end, stream=stream, rate=rate_of_pictures)
-    settings = fitted(settings, len(frames))
+    parts = clip_parts(clip, side, multiple, start, end, stream=stream, rate=rate_of_pictures)
+    latents = encode(weights.load_vae(bundle.components["vae"]).to(device), parts, device)
+    settings = fitted(settings, len(latents))
     if settings.frames < 2:
-        raise InputError(
-            f"{clip}: has {len(frames)} frame{'s' * (len(frames) != 1)} to train on at a stride of {settings.stride}; "
-            "motion takes two at least"
-        )
+        has = f"{len(latents)} frame{'s' * (len(latents) != 1)}"
+        raise InputError(f"{clip}: has {has} to train on at a stride of {settings.stride}; motion takes two at least")
     hashes = [sha256(file) for file in find(clip).files]
     identity = {"clip": "".join(hashes), "stream": stream, "start": start, "end": end, "size": side}
     tune(
-        recipe, frames, prompt, bundle, Path(output), settings, config,
+        recipe, latents, prompt, bundle, Path(output), settings, config,
         identity=identity, device=device, resume=resume, log=log, progress=progress,
     )  # fmt: skip
     return Path(output)
@@ -144,7 +143,7 @@ def fitted(settings: Settings, frames: int) -> Settings:
 
 def tune(
     recipe: Recipe,
-    frames: Tensor,
+    latents: Tensor,
     prompt: str,
     bundle: Bundle,
     output: Path,
@@ -157,7 +156,7 @@ def tune(
     log: Callable[[str], None] = print,
     progress: Progress | None = None,
 ) -> Path:
-    """:func:`train` on frames (T, 3, H, W), uint8; ``identity`` is what tells them apart. Returns the adapter.
+    """:func:`train` on latents (T, C, h, w) of a clip; ``identity`` is what tells clips apart. Returns the adapter.
 
     ``output`` gets the adapter, ``loss.png``, and ``training`` with the log and the checkpoints to resume from.
     """
@@ -175,13 +174,9 @@ def tune(
         resume, say=log,
     )  # fmt: skip
     schedule = weights.load_schedule(parts["scheduler"])
-    latents, text = encode(
-        weights.load_vae(parts["vae"]).to(device),
-        TextEncoder(weights.load_clip(parts["clip"]), weights.load_tokenizer(parts["tokenizer"])).to(device),
-        frames,
-        prompt,
-        device,
-    )
+    words = TextEncoder(weights.load_clip(parts["clip"]), weights.load_tokenizer(parts["tokenizer"])).to(device)
+    with torch.no_grad():
+        text = words([prompt]).float()
     unet = weights.load_unet2d(parts["unet"])
     if unet.num_parameters() > WHOLE_SIZE:
         unet.enable_gradient_checkpointing()
@@ -198,13 +193,9 @@ def tune(
 
 
 @torch.no_grad()
-def encode(codec: nn.Module, words: nn.Module, frames: Tensor, prompt: str, device: str) -> tuple[Tensor, Tensor]:
-    """Latents of the frames (T, C, h, w) and last hidden state of the prompt (1, L, D), float32.
-
-    Only a few frames are anything but bytes at once.
-    """
-    parts = (part.to(device).float() / 127.5 - 1 for part in frames.split(AT_ONCE))
-    return torch.cat([cast(Any, codec).encode(part) for part in parts]), words([prompt]).float()
+def encode(codec: nn.Module, parts: Iterable[Tensor], device: str) -> Tensor:
+    """Latents (T, C, h, w), float32, of frames that come in parts (n, 3, H, W), uint8: one part is held at once."""
+    return torch.cat([cast(Any, codec).encode(part.to(device).float() / 127.5 - 1) for part in parts])
 
 
 def fit(
@@ -341,7 +332,21 @@ def read_clip(
     stream: int | None = None,
     rate: Fraction | None = None,
 ) -> Tensor:
-    """The frames of a clip in the geometry of an edit: (T, 3, H, W) uint8, short side ``size``.
+    """The frames of :func:`clip_parts` together: (T, 3, H, W) uint8."""
+    return torch.cat(list(clip_parts(path, size, multiple, start, end, stream=stream, rate=rate)))
+
+
+def clip_parts(
+    path: str | Path,
+    size: int,
+    multiple: int,
+    start: str | None = None,
+    end: str | None = None,
+    *,
+    stream: int | None = None,
+    rate: Fraction | None = None,
+) -> Iterator[Tensor]:
+    """The frames of a clip in the geometry of an edit, a few at once: (n, 3, H, W) uint8, short side ``size``.
 
     ``stream``: which video of the file, by default the first; ``rate``: frames a second of numbered pictures. Raises
     ``InputError`` and ``UsageError``.
@@ -358,19 +363,22 @@ def read_clip(
     wanted = parse_range(start, end)
     wanted.check(info.rate, info.frames if info.frames_declared else None, info.duration)
     width, height = working_size(info, size, multiple)
-    frames = []
-    for source in Reader(path, info):
-        if wanted.finished(source.index, source.time):
-            break
-        if wanted.contains(source.index, source.time):
-            picture = source.rgb()
-            smaller = picture.shape[0] >= height and picture.shape[1] >= width
-            way = cv2.INTER_AREA if smaller else cv2.INTER_CUBIC
-            frames.append(cv2.resize(picture, (width, height), interpolation=way))
-    if not frames:
+    held: list[Tensor] = []
+    found = False
+    with Reader(path, info) as reader:
+        for source in reader:
+            if wanted.finished(source.index, source.time):
+                break
+            if wanted.contains(source.index, source.time):
+                picture = source.rgb()
+                smaller = picture.shape[0] >= height and picture.shape[1] >= width
+                way = cv2.INTER_AREA if smaller else cv2.INTER_CUBIC
+                held.append(torch.from_numpy(cv2.resize(picture, (width, height), interpolation=way)))
+            if len(held) == AT_ONCE:
+                found = True
+                yield torch.stack(held).permute(0, 3, 1, 2)
+                held = []
+    if held:
+        yield torch.stack(held).permute(0, 3, 1, 2)
+    elif not found:
         raise InputError(f"{path}: has no frame to train on; check --start and --end")
-    whole = torch.empty(len(frames), 3, height, width, dtype=torch.uint8)
-    for index, frame in enumerate(frames):
-        whole[index] = torch.from_numpy(frame).permute(2, 0, 1)
-        frames[index] = frame[:0]  # what was copied need not be held twice
-    return whole
