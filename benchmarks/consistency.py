@@ -1,6 +1,7 @@
 """What the inter-frame consistency loss does: three trainings from the same weights on the same batches.
 
-    python benchmarks/consistency.py CLIP... --out benchmarks/results/consistency.json [--steps 300]
+    python benchmarks/consistency.py CLIP... --out benchmarks/results/consistency.json [--steps 800]
+        [--clips 1100 --sources 20000]
 
 From nano's instruct network, ``nano_instruct clips`` goes on for ``--steps`` steps without the loss, with its literal
 and with its matched form, all else equal. Each result is measured by ``instruct.py`` on the clips: fidelity (PSNR) and
@@ -26,11 +27,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("clips", nargs="+", type=Path)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--steps", type=int, default=800)
     parser.add_argument("--rate", type=float, default=3e-4)
     parser.add_argument("--frames", type=int, default=8)
     parser.add_argument("--runs", type=Path, default=Path("runs/consistency"))
-    parser.add_argument("--data", nargs="*", default=["--clips", "1100"], help="of the recipe")
+    parser.add_argument("--clips", type=int, default=1100, help="that are drawn", dest="drawn")
+    parser.add_argument("--sources", type=int, default=20000, help="crops of stills that are drawn")
+    parser.add_argument("--data", type=Path, default=Path("runs/data"), help="where they are kept or drawn")
     args = parser.parse_args()
     from vedit import weights
 
@@ -41,7 +44,8 @@ def main() -> None:
         out = args.runs / form
         recipe = [sys.executable, "-m", "vedit.training.recipes.nano_instruct", "clips", "--keep-temporal", "--resume"]
         recipe += ["--start", str(parts["unet"]), "--vae", str(parts["vae"]), "--clip", str(parts["clip"])]
-        recipe += ["--tokenizer", str(parts["tokenizer"]), "--out", str(out), *args.data]
+        recipe += ["--tokenizer", str(parts["tokenizer"]), "--out", str(out)]
+        recipe += ["--clips", str(args.drawn), "--sources", str(args.sources), "--data", str(args.data)]
         recipe += ["--steps", str(args.steps), "--rate", str(args.rate)]
         recipe += ["--consistency", form, "--consistency-weight", str(weight)]
         subprocess.run(recipe, check=True)

@@ -25,7 +25,7 @@ import json
 import time
 from itertools import pairwise
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -88,6 +88,22 @@ def to_tensor(frames: np.ndarray) -> torch.Tensor:
 
 def to_array(frames: torch.Tensor) -> np.ndarray:
     return ((frames.detach().float().clamp(-1, 1) + 1) / 2).permute(0, 2, 3, 1).cpu().numpy()
+
+
+# What was asked of the mean, dB; and by how much an edit should be nearer than a colour matrix.
+FLOORS = {"tone": 28.0, "weather": 23.0, "style": 20.0}
+OVER_MATRIX = 2.0
+
+
+def misses(family: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """What a mean hides: the worst row, and the share of the rows that miss what is asked of the mean."""
+    worst = min(rows, key=lambda row: row["psnr"])
+    found: dict[str, Any] = {"lowest": round(worst["psnr"], 2), "lowest_is": f"{worst['operation']} {worst['clip']}"}
+    if family in FLOORS:
+        found["below_floor"] = round(float(np.mean([row["psnr"] < FLOORS[family] for row in rows])), 3)
+    if family in ("weather", "style"):
+        found["below_matrix"] = round(float(np.mean([row["psnr"] < row["matrix"] + OVER_MATRIX for row in rows])), 3)
+    return found
 
 
 def main() -> None:
@@ -173,14 +189,18 @@ def main() -> None:
         strip[0] = np.concatenate([strip[0], np.ones_like(strip[0]), np.ones_like(strip[0])], 0)
         sheets[path.stem] = strip
     args.out.mkdir(parents=True, exist_ok=True)
-    summary: dict[str, object] = {"seconds": round(time.time() - started), "frames": args.frames}
+    summary: dict[str, Any] = {
+        "seconds": round(time.time() - started), "frames": args.frames, "clips": [path.stem for path in args.clips],
+        "model": bundle.name, "model_sha256": bundle.sha256, "settings": engine.settings.model_dump(mode="json"),
+        "dtype": str(engine.dtype),
+    }  # fmt: skip
     for family in ("none", "tone", "weather", "style"):
         own = [r for r in rows if r["family"] == family]
         if own:
             summary[family] = {
                 key: round(float(np.mean([r[key] for r in own])), 2)
                 for key in ("psnr", "psnr_composed", "codec", "matrix")
-            }
+            } | misses(family, own)
     summary["nearest"] = round(float(np.mean([r["nearest"] for r in rows])), 3)
     fixed = [r for r in rows if not operations.OPERATIONS[r["operation"]].stochastic]
     summary["warp_ratio_exact"] = round(float(np.mean([r["warp"] / r["warp_exact"] for r in fixed])), 3)

@@ -104,6 +104,52 @@ def test_what_a_training_depends_on_is_not_changed_in_silence(tmp_path, triplets
     assert short(triplets, model, out, resume=True) == out
 
 
+def test_what_is_seen_is_as_large_as_in_an_edit(tmp_path):
+    """Strokes and flakes of a clip that is shrunk to a square of training would be learnt too small."""
+    folder = draw(tmp_path / "triplets", 5, 2, frames=4, height=64, width=96, edits=2).parent
+    seen = recipe.FolderTriplets(folder, 2, 32, 64, seed=1)
+    made = list(seen)
+    assert (seen.clips, seen.edits) == (len(made), sum(len(one.edits) for one in made)) == (4, 8)
+    places = set()
+    for number, one in enumerate(made):
+        source = folder / f"{number // 2:05d}" / "source.mp4"
+        whole, at = recipe._read(source, 64)[2 * (number % 2) :][:2], None
+        assert whole.shape == (2, 64, 96, 3) and one.source.shape == (2, 32, 32, 3)
+        for y in range(0, 33, 8):
+            for x in range(0, 65, 8):
+                if np.array_equal(whole[:, y : y + 32, x : x + 32], one.source):
+                    at = y, x
+        assert at is not None
+        places.add(at)
+        for edited, _, label in one.edits:
+            other = recipe._read(source.with_name(f"{label}.mp4"), 64)[2 * (number % 2) :][:2]
+            assert np.array_equal(other[:, at[0] : at[0] + 32, at[1] : at[1] + 32], edited)
+    assert len(places) > 1
+    assert [one.source.sum() for one in recipe.FolderTriplets(folder, 2, 32, 64, seed=1)] == [
+        one.source.sum() for one in made
+    ]
+
+
+def test_particles_that_the_noise_would_have_to_know_are_left_out(tmp_path, triplets):
+    from safetensors.torch import load_file, save_file
+
+    folder = draw(tmp_path / "triplets", 5, 1, frames=4, height=64, width=64, edits=3).parent
+    lines = [json.loads(line) for line in (folder / "manifest.jsonl").read_text().splitlines()]
+    lines[0]["label"] = "snow"
+    (folder / "manifest.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    model, said = tiny.write_bundle(tmp_path / "m"), []
+    preset = model / "instruct" / "preset.json"
+    name = json.loads(preset.read_text())["known_embeddings"]
+    short(folder, model, tmp_path / "a", log=said.append)
+    assert not any("left out" in line for line in said)
+    known = load_file(model / name)
+    save_file(known | {"fall": torch.zeros(len(known["directions"]))}, model / name)
+    weights.write_manifest(model)
+    short(folder, model, tmp_path / "b", log=said.append)
+    assert any(line.startswith("left out 1 edits labelled snow or rain") for line in said)
+    assert "2 edits of 2 frames" in said[-1] or any("4 edits of 2 frames" in line for line in said)
+
+
 def test_no_model_is_written_over(tmp_path, triplets):
     model, other = tiny.write_bundle(tmp_path / "m"), tiny.write_bundle(tmp_path / "other")
     with pytest.raises(UsageError, match="is the model to start from"):

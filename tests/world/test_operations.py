@@ -164,6 +164,14 @@ def test_grain_is_fresh_in_every_frame() -> None:
     np.testing.assert_array_equal(one, particles.grain(4, 0, 128, 128, 256.0))
 
 
+@pytest.mark.parametrize("name", ["pixel-art", "snow", "comic", "oil-painting", "fog"])
+def test_a_clip_that_stands_has_the_sizes_of_one_that_lies(name: str) -> None:
+    """A model works at a short side of 256: sizes are a share of that, whichever side it is."""
+    frames = np.random.default_rng(3).random((2, 96, 64, 3), np.float32)
+    assert np.array_equal(operations.apply(name, frames), operations.apply(name, frames, height=64))
+    assert not np.array_equal(operations.apply(name, frames), operations.apply(name, frames, height=96))
+
+
 def test_pixel_art_blocks_are_eight_pixels_at_height_256() -> None:
     edited = operations.apply("pixel-art", picture(256))[0]
     blocks = edited.reshape(32, 8, 32, 8, 3)

@@ -121,7 +121,15 @@ def instructvid2vid(
     learning_rate: PeakRate = None,
     batch: Batch = None,
     frames: Annotated[int | None, _own("--frames", min=1, metavar="N", help="Frames of a clip.")] = None,
-    size: Annotated[int | None, _own("--size", min=32, metavar="PIXELS", help="Side of the pictures.")] = None,
+    size: Annotated[
+        int | None,
+        _own(
+            "--size",
+            min=32,
+            metavar="PIXELS",
+            help="Side of the squares that are seen, of pictures as an edit sees them.",
+        ),
+    ] = None,
     consistency: Annotated[
         Consistency,
         typer.Option(
@@ -141,18 +149,20 @@ def instructvid2vid(
     BASE is a model for vedit instruct; the result is one too.
     """
     console.configure(quiet=running.quiet, verbose=running.verbose)
+    from vedit.render import machine
     from vedit.training.recipes import instructvid2vid as recipe
 
     own = {"steps": steps, "learning_rate": learning_rate, "batch": batch, "frames": frames, "size": size}
     own |= {"consistency": consistency.value, "consistency_weight": consistency_weight}
-    with console.results_only():
+    how = running.of_recipe()
+    with console.results_only(), machine.training_memory_errors(how["device"], size):
         made = recipe.train(
             data=data,
             model=model,
             output=output,
             dtype=dtype.value,
             log=console.note,
-            **running.of_recipe(),
+            **how,
             **_given(own),
         )
     console.result(str(made))

@@ -156,20 +156,21 @@ def run(plan: Plan, progress: Progress | None = None) -> Result:
             if mask is not None:
                 mask.close()
                 warnings += mask.warnings
-            with tally.timed("mux"):
-                outputs.commit()
-            warnings += [
-                text for text in [*reader.warnings, *cache.warnings, *outputs.warnings] if text not in warnings
-            ]
+            warnings += [text for text in reader.warnings if text not in warnings]
             if tally.cut is not None:
                 warnings.append(
                     f"{job.input} cuts to another scene at frame {tally.cut}, of which the edit of the first one says "
                     f"nothing: from there on it is left as it is; edit that by itself with --start {tally.cut}"
                 )
-            tally.timings["total"] = time.perf_counter() - began
             drift = tally.drift.grey_levels()
             if drift is not None and max(map(abs, drift)) > DRIFT_LIMIT:
                 warnings.append(f"colours drift by up to {max(map(abs, drift)):.1f} grey levels over the clip")
+            outputs.said = warnings
+            with tally.timed("mux"):
+                outputs.commit()
+            # What the cache has to say is of this run, and no part of the result.
+            warnings += [text for text in [*outputs.warnings, *cache.warnings] if text not in warnings]
+            tally.timings["total"] = time.perf_counter() - began
             return Result(
                 plan, job.output, outputs.frames, float(outputs.duration), tally.edited, tally.windows,
                 tally.evaluations, tally.inversion_evaluations, tally.timings, machine.peak_rss_mb(), warnings, drift,

@@ -30,6 +30,7 @@ class Outputs:
         self.last_time = 0.0
         self.duration = Fraction(0)
         self.warnings: list[str] = []
+        self.said = plan.warnings  # all that was warned of by the time of the commit, for the sidecar
         self._plan = plan
         self._stack = contextlib.ExitStack()
         self._edited = 0
@@ -181,7 +182,7 @@ class Outputs:
             "threads": plan.threads,
             "hwaccel": plan.hwaccel,
             "encoder": self._encoder(),
-            "warnings": plan.warnings,
+            "warnings": list(dict.fromkeys([*self.said, *self.warnings])),
         } | self._read()
 
     def _output_sha256(self) -> str:

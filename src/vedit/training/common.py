@@ -42,8 +42,13 @@ def torch_rng(seed: int, step: int, stream: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(int(step_rng(seed, step, stream).integers(2**62)))
 
 
-def warm_cosine(step: int, steps: int, warm: int = 200, floor: float = 0.02) -> float:
-    """Factor on the learning rate: linear warm-up, then half a cosine down to ``floor``."""
+def warm_cosine(step: int, steps: int, warm: int | None = None, floor: float = 0.02) -> float:
+    """Factor on the learning rate: linear warm-up, then half a cosine down to ``floor``.
+
+    ``warm``: steps of the former, by default 200 and no more than a quarter of all.
+    """
+    if warm is None:
+        warm = min(200, max(1, steps // 4))
     if step < warm:
         return (step + 1) / warm
     share = (step - warm) / max(1, steps - warm)

@@ -68,14 +68,17 @@ def load_tokenizer(folder: str | Path) -> CLIPTokenizer:
         return CLIPTokenizer.from_pretrained(str(folder), local_files_only=True)
 
 
-def load_unet(folder: str | Path, dtype: torch.dtype | None = None, in_channels: int | None = None) -> VideoUNet:
+def load_unet(
+    folder: str | Path, dtype: torch.dtype | None = None, in_channels: int | None = None, *, to_train: bool = False
+) -> VideoUNet:
     """A :class:`~vedit.nets.video_unet.VideoUNet`, or a 2D ``UNet2DConditionModel`` inflated to one.
 
     ``in_channels``: widen the input of a narrower 2D network to it first; the new channels start without effect.
+    ``to_train``: give a 2D network temporal layers, which do nothing until they are trained; else it has none.
     """
     import diffusers
 
-    from vedit.nets.video_unet import VideoUNet, extend_input, inflate
+    from vedit.nets.video_unet import Temporal, VideoUNet, extend_input, inflate
 
     folder = Path(folder)
     kind = _kind(folder, ("VideoUNet", "UNet2DConditionModel"))
@@ -87,7 +90,8 @@ def load_unet(folder: str | Path, dtype: torch.dtype | None = None, in_channels:
         unet = _from_pretrained(diffusers.UNet2DConditionModel, folder, torch_dtype=_dtype(dtype), variant=variant)
         if in_channels is not None and unet.config["in_channels"] < in_channels:
             unet = extend_input(unet, in_channels)
-        return inflate(unet).eval()
+        temporal = Temporal() if to_train else Temporal(motion_layers=0, convolution_layers=0)
+        return inflate(unet, temporal).eval()
 
 
 def load_unet2d(folder: str | Path, dtype: torch.dtype | None = None) -> UNet2DConditionModel:

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -38,6 +38,7 @@ from vedit.training import common
 from vedit.training.common import Average, Descent, Run, autocast, averaged, quick_dtype, sha256, step_rng, torch_rng
 from vedit.training.latents import Encode, Latents, Triplet, encode_triplets
 from vedit.training.particles import ParticleClips, couple
+from vedit.world import operations
 
 if TYPE_CHECKING:
     from vedit.weights import Bundle
@@ -230,59 +231,91 @@ def encoders(vae: Path, clip: Path, tokenizer: Path, device: str) -> tuple[Encod
 # --- for anyone's triplets --------------------------------------------------------------------------------------------
 
 
-def folder_triplets(data: Path, frames: int, size: int) -> list[Triplet]:
-    """The clips of a triplet folder in runs of ``frames`` at ``size`` × ``size`` (short side scaled, centre kept).
+class FolderTriplets:
+    """The clips of a triplet folder in runs of ``frames``, as squares of ``size`` pixels at the scale of an edit.
 
-    Raises ``InputError`` when a source and its edit differ in size or length, or a clip is shorter than ``frames``.
+    Frames are scaled to a short side of ``scale``, at which strokes and flakes are as large as in an edit, and of each
+    run the same square is seen, which ``seed`` places. Those whose label is in ``without`` are left out. One source
+    and its edits are in memory at a time. Raises ``InputError`` when a source and its edit differ in size or length, or
+    a clip is shorter than ``frames``.
     """
-    from vedit.world.triplets import read_manifest
 
-    cache: dict[Path, np.ndarray] = {}
-    groups: dict[Path, list[tuple[np.ndarray, tuple[str, ...], str]]] = {}
-    for entry in read_manifest(data):
-        if entry.source not in cache:
-            cache[entry.source] = _read_square(entry.source, size)
-        source, edited = cache[entry.source], _read_square(entry.edited, size)
-        if len(source) != len(edited):
-            raise InputError(
-                f"{entry.edited}: has {len(edited)} frames, its source {entry.source.name} has {len(source)}; "
-                "they must match"
-            )
-        if len(source) < frames:
-            raise InputError(
-                f"{entry.source}: has {len(source)} frames, training needs {frames}; "
-                f"use longer clips or --frames {len(source)}"
-            )
-        groups.setdefault(entry.source, []).append((edited, entry.instructions, entry.label))
-    made = []
-    for source, edits in groups.items():
-        for at in range(0, len(cache[source]) - frames + 1, frames):
-            made.append(
-                Triplet(
-                    cache[source][at : at + frames],
-                    tuple((e[at : at + frames], asked, label) for e, asked, label in edits),
+    def __init__(
+        self, data: Path, frames: int, size: int, scale: int, *, seed: int = 0, without: Collection[str] = ()
+    ) -> None:
+        from vedit.world.triplets import Entry, read_manifest
+
+        self.frames, self.size, self.scale, self.seed = frames, size, max(size, scale), seed
+        self.left_out = 0
+        self._groups: dict[Path, list[Entry]] = {}
+        for entry in read_manifest(data):
+            if entry.label in without:
+                self.left_out += 1
+            else:
+                self._groups.setdefault(entry.source, []).append(entry)
+        self.clips = self.edits = 0
+        for source, entries in self._groups.items():
+            length = _length(source)
+            if length < frames:
+                raise InputError(
+                    f"{source}: has {length} frames, training needs {frames}; "
+                    f"use longer clips or --frames {max(1, length)}"
                 )
-            )
-    return made
+            for entry in entries:
+                found = _length(entry.edited)
+                if found != length:
+                    raise InputError(
+                        f"{entry.edited}: has {found} frames, its source {source.name} has {length}; they must match"
+                    )
+            self.clips += length // frames
+            self.edits += length // frames * len(entries)
+
+    def __iter__(self) -> Iterator[Triplet]:
+        for number, (source, entries) in enumerate(self._groups.items()):
+            whole = _read(source, self.scale)
+            edits = [_read(entry.edited, self.scale) for entry in entries]
+            for entry, edited in zip(entries, edits, strict=True):
+                if edited.shape != whole.shape:
+                    raise InputError(
+                        f"{entry.edited}: is of another shape than its source {source.name}; they must match"
+                    )
+            for index, at in enumerate(range(0, len(whole) - self.frames + 1, self.frames)):
+                rng = np.random.default_rng([self.seed, 13, number, index])
+                y, x = (_GRID * int(rng.integers((side - self.size) // _GRID + 1)) for side in whole.shape[1:3])
+                part = np.s_[at : at + self.frames, y : y + self.size, x : x + self.size]
+                yield Triplet(
+                    whole[part],
+                    tuple((e[part], entry.instructions, entry.label) for e, entry in zip(edits, entries, strict=True)),
+                )
 
 
-def _read_square(path: Path, size: int) -> np.ndarray:
-    """All frames of a clip (T, size, size, 3) uint8: short side scaled to ``size``, the centre kept."""
+_GRID = 8  # pixels: where squares may begin, so that blocks of pixel art keep their place
+
+
+def _length(path: Path) -> int:
+    """How many frames a clip has, counted."""
+    from vedit.video.info import probe
+    from vedit.video.reader import Reader
+
+    with Reader(path, probe(path)) as reader:
+        return sum(1 for _ in reader)
+
+
+def _read(path: Path, side: int) -> np.ndarray:
+    """All frames of a clip (T, H, W, 3) uint8, the short side scaled to ``side``."""
     import cv2
 
     from vedit.video.info import probe
     from vedit.video.reader import Reader
 
     frames = []
-    for source in Reader(path, probe(path)):
-        picture = source.rgb()
-        height, width = picture.shape[:2]
-        scale = size / min(height, width)
-        resized = cv2.resize(
-            picture, (max(size, round(width * scale)), max(size, round(height * scale))), interpolation=cv2.INTER_AREA
-        )
-        y, x = (resized.shape[0] - size) // 2, (resized.shape[1] - size) // 2
-        frames.append(resized[y : y + size, x : x + size])
+    with Reader(path, probe(path)) as reader:
+        for source in reader:
+            picture = source.rgb()
+            height, width = picture.shape[:2]
+            scale = side / min(height, width)
+            shape = (max(side, round(width * scale)), max(side, round(height * scale)))
+            frames.append(cv2.resize(picture, shape, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC))
     return np.stack(frames)
 
 
@@ -312,6 +345,7 @@ def train(
     unusable triplets, ``ModelError`` for a model that cannot be trained so, ``UsageError`` for a folder or size.
     """
     from vedit import weights
+    from vedit.weights.load import load_tensors
 
     torch.set_num_threads(threads)
     out = Path(output)
@@ -322,22 +356,45 @@ def train(
     codec = weights.load_vae(parts["vae"])
     if size % codec.stride:
         raise UsageError(f"--size {size}: {bundle.name} needs a multiple of {codec.stride}")
-    network = weights.load_unet(parts["unet"], in_channels=2 * codec.channels)
+    network = weights.load_unet(parts["unet"], in_channels=2 * codec.channels, to_train=True)
     if frames > network.max_frames:
         raise UsageError(f"--frames {frames}: {model} takes at most {network.max_frames} frames")
     schedule = weights.load_schedule(parts["scheduler"])
-    triplets = folder_triplets(Path(data), frames, size)
-    count = sum(len(t.edits) for t in triplets)
+    # Of a model whose noise says where particles are, triplets do not say where theirs are: they would teach the mean
+    # of all places, a haze.
+    known = bundle.preset.get("known_embeddings")
+    coupled = known is not None and "fall" in load_tensors(bundle.path / str(known))
+    triplets = FolderTriplets(
+        Path(data), frames, size, int(bundle.preset.get("size", 256)), seed=seed,
+        without=operations.FALLS if coupled else (),
+    )  # fmt: skip
+    if triplets.left_out:
+        log(
+            f"left out {triplets.left_out} edits labelled {' or '.join(operations.FALLS)}: {bundle.name} keeps its "
+            "own, whose noise says where they are"
+        )
+    count = triplets.edits
+    if not count:
+        raise InputError(f"{data}: there is no triplet to train on")
     settings = Settings(
         steps=steps, batch=min(batch, count), frames=frames, rate=learning_rate, seed=seed,
         save_every=min(250, steps), consistency=consistency, consistency_weight=consistency_weight,
+        # As it is sampled: with the noise that all frames have in common.
+        common_share=0.5 if bundle.preset.get("noise_share") == 1.0 else 0.0,
     )  # fmt: skip
     identity = {"base": bundle.parts_sha256, "data": _hash_of(Path(data)), "size": size}
     Run(training, told_apart(settings, count, identity), resume)  # refuses before anything is encoded
     encode, embed = encoders(parts["vae"], parts["clip"], parts["tokenizer"], device)
-    log(f"{len(triplets)} source clips, {count} edits of {frames} frames at {size} pixels")
+    seen = f"squares of {size} pixels of {triplets.scale}"
+    log(f"{triplets.clips} source clips, {count} edits of {frames} frames, {seen}")
     latents = encode_triplets(
-        training / "latents", triplets, encode, embed, len(triplets), count, json.dumps(identity | {"frames": frames})
+        training / "latents",
+        triplets,
+        encode,
+        embed,
+        triplets.clips,
+        count,
+        json.dumps(identity | {"frames": frames, "scale": triplets.scale}),
     )
     average = fit(
         training, network, schedule, latents, settings,

@@ -26,7 +26,7 @@ from torch import Tensor
 from vedit import engines, weights
 from vedit.nets.text import TextEncoder
 from vedit.training.common import BEGAN, sha256
-from vedit.training.recipes import nano_image2video
+from vedit.training.recipes import nano_image2video, nano_revideo
 from vedit.training.recipes.clip import PIXEL_MEAN, PIXEL_STD, VISION
 from vedit.training.recipes.nano_instruct import SCHEDULER
 from vedit.training.recipes.nano_text2image import CHANGED, put_into_words
@@ -198,6 +198,10 @@ def write_role(
     return {**shared, "unet": f"{role}/unet", "scheduler": f"{role}/scheduler", "preset": f"{role}/preset.json"}
 
 
+# What tells trainings apart and is not for people.
+_UNSAID = {"recipe", "steps", "save_every", "log_every", "average", "base", "before", "data", BEGAN}
+
+
 def assemble(
     out: Path,
     *,
@@ -212,9 +216,9 @@ def assemble(
 ) -> None:
     """Write the bundle, or into one that is there; every path is the folder of a training.
 
-    ``earlier``: by name, folders of trainings that others went on from, for the card. ``revideo``: that of a control
-    which :mod:`~vedit.training.recipes.nano_revideo` has put in. Raises ``FileNotFoundError`` for a part that was not
-    trained yet.
+    ``earlier``: by name, folders of trainings that others went on from, for the card. ``revideo``: where
+    :mod:`~vedit.training.recipes.nano_revideo` trained the control that it has put in. Raises ``FileNotFoundError`` for
+    a part that was not trained yet.
     """
     roots = {"vae": vae, "clip": clip, "instruct/unet": unet, "text2image/unet": text2image,
              "image2video/unet": image2video}  # fmt: skip
@@ -238,8 +242,9 @@ def assemble(
         scheduler, preset = nano_image2video.SCHEDULER, nano_image2video.PRESET
         roles["image2video"] = write_role(out, "image2video", scheduler, preset, PICTURES)
     (out / "bundle.json").write_text(json.dumps({"schema": 1, "name": "nano", "roles": roles}, indent=2) + "\n")
-    trained = {"vae": vae, "clip": clip, "instruct": unet, "text2image": text2image, "image2video": image2video,
-               "image2video, control": revideo}  # fmt: skip
+    trained = {"vae": vae, "clip": clip, "instruct": unet, "text2image": text2image, "image2video": image2video}
+    stages = {} if revideo is None else nano_revideo.stages(revideo)
+    trained |= {f"image2video, control, stage {stage}": folder for stage, folder in stages.items()}
     write_trainings(
         out, {**(earlier or {}), **{name: folder for name, folder in trained.items() if folder is not None}}
     )
@@ -257,7 +262,7 @@ def write_trainings(out: Path, trained: Mapping[str, Path]) -> None:
     for name, folder in trained.items():
         state = read_json(folder / "state.json")
         settings = {
-            k: v for k, v in state["identity"].items() if k not in {"recipe", "steps", "save_every", "average", BEGAN}
+            k: v for k, v in state["identity"].items() if k not in _UNSAID
         }  # fmt: skip
         entry = {"steps": state["step"], "seconds": round(state["seconds"]), "settings": settings}
         figures = folder / "figures.json"
@@ -353,7 +358,9 @@ def main() -> None:
     parser.add_argument("--unet", type=Path, help="of the instruct model")
     parser.add_argument("--text2image", type=Path)
     parser.add_argument("--image2video", type=Path)
-    parser.add_argument("--revideo", type=Path, help="of a control that nano_revideo has put in, for the card")
+    parser.add_argument(
+        "--revideo", type=Path, help="--out of nano_revideo, which has put its control in, for the card"
+    )
     parser.add_argument("--before", action="append", default=[], help="an earlier training, NAME=FOLDER, for the card")
     args = parser.parse_args()
     earlier = {name: Path(folder) for name, folder in (item.split("=", 1) for item in args.before)}

@@ -312,9 +312,12 @@ def main() -> None:
     schedule = Schedule.from_config(SCHEDULER)
     encode, embed = encoders(args.vae, args.clip, args.tokenizer, args.device)
 
-    def stills_cache(seed: int, sources: int, name: str) -> Latents:
+    def pictures(seed: int, sources: int) -> np.ndarray:
         count = max(400, sources // 2)
-        stills = draw_stills(args.data / f"stills-{seed}-{count}.npy", seed, count)
+        return draw_stills(args.data / f"stills-{seed}-{count}.npy", seed, count)
+
+    def stills_cache(seed: int, sources: int, name: str) -> Latents:
+        stills = pictures(seed, sources)
         return encode_triplets(
             args.data / name, still_triplets(stills, seed, sources, 3), encode, embed, sources, sources * 3
         )
@@ -355,7 +358,7 @@ def main() -> None:
 
     # Attention where motion is seen; at the coarsest level, where a frame has a few positions, convolutions do.
     temporal = Temporal(motion_layers=(1, 1, 1, 0), motion_heads=4, double_attention=False, convolution_layers=1)
-    gains = channel_weight(args.vae, np.load(next(args.data.glob("stills-99-*.npy")), mmap_mode="r"))
+    gains = channel_weight(args.vae, pictures(99, 200))
     print("channel weights", [round(float(g), 2) for g in gains], flush=True)
     stills = stills_cache(args.stills_seed, args.sources, f"latents-stills-{args.stills_seed}-{args.sources}")
     particles = None

@@ -72,6 +72,14 @@ def folder_of(out: Path, name: str) -> Path:
     return out / SHARED / "2" if variant.stage is None else out / name / str(variant.stage)
 
 
+def stages(out: Path, name: str = "full") -> dict[int, Path]:
+    """The folders of the trainings of a variant, by stage."""
+    variant = VARIANTS[name]
+    before = {} if variant.alone else {1: out / SHARED / "1", 2: out / SHARED / "2"}
+    own = {} if variant.stage is None else {variant.stage: folder_of(out, name)}
+    return {stage: folder / "training" for stage, folder in (before | own).items()}
+
+
 def train(
     name: str,
     source: WorldClips,

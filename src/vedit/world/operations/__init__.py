@@ -113,9 +113,9 @@ def apply(name: str, frames: NDArray, seed: int = 0, start: int = 0, height: int
         seed: where flakes, streaks, grain and moving light start from; without effect on the other operations.
         start: absolute index of ``frames[0]`` in its clip; any part of a clip gets the pixels that it would get in
             the whole.
-        height: height of the full frame in pixels when ``frames`` is a crop of it (default: their own height). All
-            sizes are a share of it. Crops must start at multiples of height / 32 for operations with a grid
-            (pixel-art, comic).
+        height: short side of the full frame in pixels when ``frames`` is a crop of it (default: their own). All sizes
+            are a share of it, which of a clip that lies down is its height. Crops must start at multiples of
+            height / 32 for operations with a grid (pixel-art, comic).
 
     Returns:
         float32 ``(T, H, W, 3)`` in [0, 1].
@@ -129,7 +129,7 @@ def apply(name: str, frames: NDArray, seed: int = 0, start: int = 0, height: int
     if frames.ndim != 4 or frames.shape[-1] != 3:
         raise ValueError(f"frames must be (T, H, W, 3), got {frames.shape}")
     rows, columns = frames.shape[1:3]
-    unit = float(height if height is not None else rows)
+    unit = float(height if height is not None else min(rows, columns))
     fall = FALLS[name](seed, rows, columns, unit) if name in FALLS else None
     view, edit = _View(rows, columns, unit, seed, fall), _EDITS[name]
     out = np.empty(frames.shape, np.float32)
