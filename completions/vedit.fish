@@ -307,7 +307,7 @@ complete -c vedit -n '__vedit_typing vedit train-adapter instructvid2vid' -l ste
 complete -c vedit -n '__vedit_typing vedit train-adapter instructvid2vid' -l learning-rate -x -d 'Peak rate, at step 200. [the recipe\'s own]'
 complete -c vedit -n '__vedit_typing vedit train-adapter instructvid2vid' -l batch -x -d 'Clips a step. [the recipe\'s own]'
 complete -c vedit -n '__vedit_typing vedit train-adapter instructvid2vid' -l frames -x -d 'Frames of a clip. [the recipe\'s own]'
-complete -c vedit -n '__vedit_typing vedit train-adapter instructvid2vid' -l size -x -d 'Side of the pictures. [the recipe\'s own]'
+complete -c vedit -n '__vedit_typing vedit train-adapter instructvid2vid' -l size -x -d 'Side of the squares that are seen, of pictures as an edit sees them. [the recipe\'s own]'
 complete -c vedit -n '__vedit_typing vedit train-adapter instructvid2vid' -l consistency -x -a 'none literal matched' -d 'Loss between frames: literal (no change), matched (the true change), or none.'
 complete -c vedit -n '__vedit_typing vedit train-adapter instructvid2vid' -l consistency-weight -x -d 'Its weight beside the denoising loss. [the recipe\'s own]'
 complete -c vedit -n '__vedit_typing vedit train-adapter instructvid2vid' -l dtype -x -a 'auto fp32 fp16 bf16' -d 'Of the weights that are written.'

@@ -407,7 +407,7 @@ Register-ArgumentCompleter -Native -CommandName vedit -ScriptBlock {
             '--learning-rate|Peak rate, at step 200. [the recipe''s own]',
             '--batch|Clips a step. [the recipe''s own]',
             '--frames|Frames of a clip. [the recipe''s own]',
-            '--size|Side of the pictures. [the recipe''s own]',
+            '--size|Side of the squares that are seen, of pictures as an edit sees them. [the recipe''s own]',
             '--consistency|Loss between frames: literal (no change), matched (the true change), or none.',
             '--consistency-weight|Its weight beside the denoising loss. [the recipe''s own]',
             '--dtype|Of the weights that are written.',

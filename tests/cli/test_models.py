@@ -209,7 +209,7 @@ def test_a_pickle_is_refused_by_every_other_command(real, clip, tmp_path):
     prompts = ["--source", "a", "--target", "b", "--method", "tcve", "-m", "nano"]
     for words in (
         ["prompt-edit", clip, *prompts, "--adapter", file],
-        ["evaluate", "--source", clip, "--edited", clip, "--target", "a", "--clip", file],
+        ["evaluate", clip, clip, "--prompt", "a", "--clip", file],
         ["train-adapter", "tcve", clip, "--prompt", "a", "-m", file, "-o", tmp_path / "out"],
     ):
         done = real(*words)

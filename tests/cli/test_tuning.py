@@ -70,8 +70,8 @@ def test_a_memory_limit_counts_frames_that_go_along_and_says_what_it_does_not_co
     more = ["--method", "tune-a-video", "--dry-run", "--vram", "4G", "-s", "context=2"]
     many, _ = edit("a.mp4", "snow", *more, "--window", "2")
     once, _ = edit("a.mp4", "snow", *more, "--window", "4")
-    assert (many["memory"]["along"], once["memory"]["along"]) == (2, 0), "one window has none before it"
-    assert many["memory"]["denoise"] == pytest.approx(once["memory"]["denoise"], rel=0.01)
+    assert (many["memory_plan"]["along"], once["memory_plan"]["along"]) == (2, 0), "one window has none before it"
+    assert many["memory_plan"]["denoise"] == pytest.approx(once["memory_plan"]["denoise"], rel=0.01)
     assert any("training an adapter" in said for said in many["warnings"])
 
 

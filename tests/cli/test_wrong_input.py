@@ -164,7 +164,7 @@ def test_a_full_device(refused, clip, monkeypatch, tmp_path):
 
     made = outfile.os.fdopen
     monkeypatch.setattr(outfile.os, "fdopen", lambda *how, **more: Full(made(*how, **more)))
-    refused(1, ("the disk is full", "out.mp4"), clip, "invert", "-o", tmp_path / "out.mp4")
+    refused(5, ("the disk is full", "out.mp4"), clip, "invert", "-o", tmp_path / "out.mp4")
 
 
 def test_a_number_out_of_bounds_is_said(vedit, clip):

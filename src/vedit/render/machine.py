@@ -170,10 +170,10 @@ def peak_rss_mb() -> float:
 
 def gpu_free_bytes(device: str) -> int | None:
     """Memory of a CUDA device that nobody holds; None for other devices."""
-    if not device.startswith("cuda"):
-        return None
     import torch
 
+    if not device.startswith("cuda") or not torch.cuda.is_available():
+        return None
     return int(torch.cuda.mem_get_info(device if ":" in device else torch.cuda.current_device())[0])
 
 

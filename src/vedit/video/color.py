@@ -14,6 +14,7 @@ from typing import Any
 import av
 import cv2
 import numpy as np
+from av.video.format import names as FORMATS
 from av.video.reformatter import Interpolation, VideoReformatter
 
 UNSPECIFIED = 2  # of matrix, primaries and transfer; of the range it is 0
@@ -71,7 +72,7 @@ def opaque(pix_fmt: str) -> str:
     if not has_alpha(pix_fmt):
         return pix_fmt
     plain = pix_fmt.replace("a", "", 1)
-    if pix_fmt.startswith(("yuva", "gbra")) and plain in av.video.format.names:
+    if pix_fmt.startswith(("yuva", "gbra")) and plain in FORMATS:
         return plain
     deep = bit_depth(pix_fmt) > 8
     if pix_fmt.startswith("ya"):

@@ -63,7 +63,13 @@ def diffusers_part(kind: str, settings: Mapping[str, Any], tensors: Tensors, whe
     import diffusers
 
     network = empty(getattr(diffusers, kind), settings, where)
-    check(network.state_dict(), tensors, where)
+    try:
+        check(network.state_dict(), tensors, where)
+    except ModelError as error:
+        told = ModelError(f"{error}; it is not whole, or --as names another kind")
+        for note in getattr(error, "__notes__", ()):
+            told.add_note(note)
+        raise told from error
     return Part(network.to_json_string(), tensors)
 
 
