@@ -49,7 +49,9 @@ def test_a_part_is_put_into_a_bundle_that_is_there(tmp_path, tiny_models):
     assert list(json.loads((folder / TRAININGS).read_text())) == ["clip", "image2video"]
     card = (folder / "README.md").read_text()
     assert "| image2video | 70 | 2 min | batch 6, seed 1 |" in card
-    assert "first_error 0.25, change 0.5" in card and "`vedit drag-motion`" in card and "90.0%" in card
+    assert "first_error 0.25, change 0.5" in card and "90.0%" in card
+    assert "`vedit drag-motion`" not in card, "it carries no control"
+    assert "snow" in json.loads((folder / "instruct" / "preset.json").read_text())["knows"]
 
     (run / "state.json").write_text(
         json.dumps({"identity": {"batch": 6, "began": "0" * 64}, "step": 90, "seconds": 60})

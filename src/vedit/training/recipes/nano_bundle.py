@@ -71,10 +71,8 @@ CAPTIONS = 1024  # that stand for the prompts that the text-to-image model knows
 
 
 def known_words() -> list[str]:
-    """What nano can do, as people would say it."""
-    return [name.replace("-", " ") for name in operations.OPERATIONS if name != "nothing"] + [
-        "recolour, remove or replace a coloured shape"
-    ]
+    """What nano can do, as people would say it. It was trained to change objects too, and hardly does."""
+    return [name.replace("-", " ") for name in operations.OPERATIONS if name != "nothing"]
 
 
 def known_scenes() -> list[str]:
@@ -241,6 +239,9 @@ def assemble(
     if image2video is not None:
         scheduler, preset = nano_image2video.SCHEDULER, nano_image2video.PRESET
         roles["image2video"] = write_role(out, "image2video", scheduler, preset, PICTURES)
+    if clip is None and "instruct" in roles:
+        told = out / "instruct" / "preset.json"
+        told.write_text(json.dumps(read_json(told) | {"knows": known_words()}, indent=2) + "\n")
     (out / "bundle.json").write_text(json.dumps({"schema": 1, "name": "nano", "roles": roles}, indent=2) + "\n")
     trained = {"vae": vae, "clip": clip, "instruct": unet, "text2image": text2image, "image2video": image2video}
     stages = {} if revideo is None else nano_revideo.stages(revideo)
@@ -279,7 +280,10 @@ def card(out: Path) -> str:
     """The model card: what each part is, how it was trained, figures, limits, hashes. Nothing typed in by hand."""
     roles = read_json(out / "bundle.json")["roles"]
     trainings = read_json(out / TRAININGS)
-    commands = [command for command, role in engines.ROLES.items() if role in roles]
+    drags = "image2video" in roles and "revideo" in read_json(out / "image2video" / "preset.json").get("carries", {})
+    commands = [
+        command for command, role in engines.ROLES.items() if role in roles and (command != "drag-motion" or drags)
+    ]
     rows = [
         f"| {name} | {entry['steps']} | {entry['seconds'] / 60:.0f} min "
         f"| {', '.join(f'{k} {v}' for k, v in entry['settings'].items())} |"
@@ -306,10 +310,10 @@ def card(out: Path) -> str:
         "## Figures\n\n"
         f"Text: {right:.1%} of the project's own phrasings kept out of training are taken for the right operation; "
         "how many foreign sentences draw the warning is in `benchmarks/README.md`. "
-        "Pictures: `benchmarks/README.md`.",
+        f"{measured(RESULTS)}How each was measured, and more: `benchmarks/README.md`.",
         "## Limits\n\n"
-        "It knows the operations of `vedit.world.operations` and little else; object edits (recolour, remove, replace) "
-        "are only for coloured shapes as the world draws them. It works at 256 pixels "
+        "It knows the operations of `vedit.world.operations` and little else; edits of objects (recolour, remove, "
+        "replace coloured shapes as the world draws them) it was trained for and hardly does. It works at 256 pixels "
         "on the short side: fine structure of the edit is no finer than that. Particles (snow, rain) and grain are its "
         "own, not those of the exact operation. Text is English.",
     ]
@@ -323,9 +327,10 @@ def card(out: Path) -> str:
         found = trainings.get("image2video", {}).get("figures", {})
         said = ", ".join(f"{name} {value}" for name, value in found.items() if name not in ("step", "seconds"))
         parts.append(
-            "The image-to-video model makes clips of 8 frames from a first frame, for `vedit first-frame-edit` and "
-            "`vedit drag-motion`. It knows how coloured and patterned shapes travel, turn and spin before a camera "
-            "that pans, and nothing of people, faces or anything else that moves by itself."
+            "The image-to-video model makes clips of 8 frames from a first frame, for `vedit first-frame-edit`"
+            f"{' and `vedit drag-motion`' if drags else ''}. "
+            "It knows how coloured and patterned shapes travel, turn and spin before a camera that pans, and nothing of "
+            "people, faces or anything else that moves by itself."
             + (
                 f" On clips kept out of training: {said} (`nano_image2video.checker` says what these are)."
                 if said
@@ -333,6 +338,36 @@ def card(out: Path) -> str:
             )
         )
     return "\n\n".join(parts) + "\n"
+
+
+RESULTS = Path("benchmarks/results")
+
+
+def measured(results: Path) -> str:
+    """What the benchmarks found on real clips, in sentences, from their files; empty without them."""
+    found = []
+    edits = results / "instruct.json"
+    if edits.exists():
+        summary = read_json(edits)["summary"]
+        said = ", ".join(
+            f"{family} {summary[family]['psnr']:.1f} dB (lowest {summary[family]['lowest']:.1f})"
+            for family in ("tone", "weather", "style")
+        )
+        found.append(
+            f"Edits of {len(summary['clips'])} real clips of {summary['frames']} frames, at working size, against the "
+            f"exact operation: {said}; {summary['nearest']:.1%} are nearest to the operation that was asked for, among "
+            f"all; warp error {summary['warp_ratio_exact']:.2f} times the exact operation's."
+        )
+    effect = results / "consistency.json"
+    if effect.exists():
+        rows = [(name, row) for name, row in read_json(effect).items() if isinstance(row, dict)]
+        said = "; ".join(
+            f"{name}: tone {row['tone']:.1f}, weather {row['weather']:.1f}, style {row['style']:.1f} dB, flicker "
+            f"{row['flicker_over_exact']:.2f}"
+            for name, row in rows
+        )
+        found.append(f"What the consistency loss between frames does, by its form: {said}.")
+    return "".join(f"{sentence} " for sentence in found)
 
 
 def last_check(log: Path) -> dict[str, float]:
