@@ -329,8 +329,8 @@ def card(out: Path) -> str:
         parts.append(
             "The image-to-video model makes clips of 8 frames from a first frame, for `vedit first-frame-edit`"
             f"{' and `vedit drag-motion`' if drags else ''}. "
-            "It knows how coloured and patterned shapes travel, turn and spin before a camera that pans, and nothing of "
-            "people, faces or anything else that moves by itself."
+            "It knows how coloured and patterned shapes travel, turn and spin before a camera that pans, and nothing "
+            "of people, faces or anything else that moves by itself."
             + (
                 f" On clips kept out of training: {said} (`nano_image2video.checker` says what these are)."
                 if said
