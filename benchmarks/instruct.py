@@ -106,6 +106,15 @@ def misses(family: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
     return found
 
 
+def finite(value: Any) -> Any:
+    """As JSON has it: what is without bound, as the PSNR of equal pictures, is null."""
+    if isinstance(value, dict):
+        return {key: finite(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [finite(one) for one in value]
+    return None if isinstance(value, float) and not np.isfinite(value) else value
+
+
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -191,7 +200,7 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     summary: dict[str, Any] = {
         "seconds": round(time.time() - started), "frames": args.frames, "clips": [path.stem for path in args.clips],
-        "model": bundle.name, "model_sha256": bundle.sha256, "settings": engine.settings.model_dump(mode="json"),
+        "model": bundle.name, "parts_sha256": bundle.parts_sha256, "settings": engine.settings.model_dump(mode="json"),
         "dtype": str(engine.dtype),
     }  # fmt: skip
     for family in ("none", "tone", "weather", "style"):
@@ -218,7 +227,7 @@ def main() -> None:
     }
     if args.single:
         summary["warp_ratio_single"] = round(float(np.mean([r["warp_single"] / r["warp"] for r in fixed])), 3)
-    (args.out / "results.json").write_text(json.dumps({"summary": summary, "rows": rows}, indent=1))
+    (args.out / "results.json").write_text(json.dumps(finite({"summary": summary, "rows": rows}), indent=1))
     for name, strip in sheets.items():
         cv2.imwrite(str(args.out / f"{name}.png"), (np.concatenate(strip, 1)[..., ::-1] * 255).round().astype(np.uint8))
     print(json.dumps(summary, indent=1))
