@@ -379,7 +379,7 @@ def main() -> None:
                     )  # fmt: skip
                 rows[name] = alone([], **described, adapter=adapter)
             except subprocess.CalledProcessError as error:
-                rows[name] = {"error": error.stderr.strip().rpartition("\n")[2]}
+                rows[name] = {"error": error.stderr.strip().rpartition("\n")[2] or f"exit code {error.returncode}"}
             print(name, json.dumps(rows[name]), flush=True)
             args.out.write_text(json.dumps(how | {"frames": args.frames, "rows": rows}, indent=1) + "\n")
 

@@ -357,6 +357,6 @@ def test_a_gpu_with_too_little_room_is_told_before_weights_are_loaded(model, tmp
     )  # fmt: skip
     said = [warning for warning in planning.plan(job).warnings if "on cuda:0" in warning]
     assert len(said) == 1
-    assert said[0].endswith("0.1 GB are free; --vram 0.1G finds what fits")
+    assert said[0].endswith("0.1 GB are free; --vram 100M finds what fits")
     free[0] = 10**12
     assert not any("on cuda:0" in warning for warning in planning.plan(job).warnings)

@@ -103,3 +103,27 @@ def test_what_an_autoencoder_computes_in_beside_fp16(tmp_path, tiny_models):
     assert sd.beside(torch.float16) == torch.float16
     assert svd.can_overflow
     assert sd.can_overflow
+
+
+@pytest.mark.parametrize(("frames", "at_once", "expected"), [
+    (5, 4, [5]), (9, 4, [5, 4]), (14, 4, [5, 5, 4]), (25, 4, [5, 4, 4, 4, 4, 4]), (3, 4, [3]), (4, 1, [1, 1, 1, 1]),
+])  # fmt: skip
+def test_a_decoder_that_mixes_frames_is_never_left_with_one(monkeypatch, frames, at_once, expected):
+    """However large they are, unless memory is limited: then ``at_once`` is 1."""
+    from diffusers import AutoencoderKLTemporalDecoder
+
+    from vedit.nets import codec as module
+
+    torch.manual_seed(0)
+    vae = AutoencoderKLTemporalDecoder(block_out_channels=(32, 32), down_block_types=("DownEncoderBlock2D",) * 2)
+    coder = module.Codec(vae.eval(), pixels_at_once=1)
+    assert coder.mixes_frames
+    monkeypatch.setattr(module, "TOGETHER", 4)
+    if at_once == 1:
+        coder.limit(1, None)
+    seen, decode = [], vae.decode
+    monkeypatch.setattr(vae, "decode", lambda z, num_frames: seen.append((len(z), num_frames)) or decode(z, num_frames))
+    with torch.no_grad():
+        made = coder.decode(torch.zeros(frames, 4, 2, 2))
+    assert seen == [(count, count) for count in expected]
+    assert made.shape == (frames, 3, 4, 4)

@@ -151,3 +151,11 @@ def test_what_cannot_be_inflated_is_refused():
         inflate(tiny2d(flip_sin_to_cos=False), TEMPORAL)
     with pytest.raises(ModelError, match="levels"):
         inflate(tiny2d(), Temporal(motion_heads=(1, 2, 4)))
+
+
+def test_a_network_without_attention_over_time_is_never_there_twice():
+    unet = tiny2d()
+    network = inflate(unet, Temporal(8, 0, 1, convolution_layers=0))
+    held = {parameter.data_ptr() for parameter in unet.parameters()}
+    assert {parameter.data_ptr() for parameter in network.parameters()} == held
+    assert not any(tensor.is_meta for tensor in network.state_dict().values())

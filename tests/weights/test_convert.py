@@ -653,7 +653,7 @@ def test_all_keys_without_a_place_go_along_with_the_error(tmp_path, words, size)
     more = {f"surprise.{number}": torch.zeros(1) for number in range(30)}
     file = tmp_path / "sd.ckpt"
     torch.save(state | more, file)
-    with pytest.raises(ModelError, match="and 22 more") as caught:
+    with pytest.raises(ModelError, match="and 22 more, which -v lists") as caught:
         convert(file, "sd", tmp_path / "out", str(words))
     assert set(caught.value.__notes__[0].split("\n")) == set(more)
 

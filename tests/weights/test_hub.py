@@ -186,6 +186,8 @@ def test_a_mirror_that_calls_a_file_by_another_hash_cannot_pass_another_file(ser
     plan = hub.plan(MODEL)
     folder = hub.fetch(plan)  # the same content under another name does no harm
     assert (folder / name).read_bytes() == FILES[name]
+    assert (folder / name).resolve().name == next(file.digest for file in plan.files if file.name == name)
+    stored.verify(MODEL)
     shutil.rmtree(cache)
     bad = next(file for file in plan.files if file.name == name)
     blob = cache / "models--owner--tiny" / "blobs" / bad.digest
@@ -421,11 +423,12 @@ def test_verify_finds_a_shard_that_never_came(server):
 
 def test_a_pattern_of_files_is_found_again(server, monkeypatch):
     """As MotionDirector's, whose files lie in folders of their own."""
-    server.files |= {"one/lora/a.pt": noise(8, 20_000), "two/lora/b.pt": noise(9, 20_000)}
+    files = {f"train/{name}/checkpoint-300/temporal/lora/a.pt": noise(8, 20_000) for name in ("one", "two")}
+    server.files |= files
     row = checkpoints.Checkpoint(MODEL, "Some", "terms", "lora", files=("*/lora/*.pt",), why="no")
     monkeypatch.setattr(checkpoints, "known", lambda: (row,))
     folder = hub.fetch(hub.plan(MODEL))
-    assert here(folder) == {"LICENSE", "one/lora/a.pt", "two/lora/b.pt"}
+    assert here(folder) == {"LICENSE", *files}
     assert weights.locate(MODEL) == folder
     assert stored.verify(MODEL).files == 3
 

@@ -204,9 +204,8 @@ class AnyV2V:
         with timed(tally.timings, "denoise"):
             made = self.denoise(trajectory, conditions[0], conditions[1], tally, progress, held)
         with timed(tally.timings, "decode_latents"):
-            edited = base.codec.decode(made)
             # The first frame is given: it is kept as the codec has it, as all others are.
-            edited[0] = base.codec.decode(base.codec.encode(first[None]))[0]
+            edited = base.codec.decode(torch.cat([base.codec.encode(first[None]), made[1:]]))
         before = window.carry if isinstance(window.carry, Carry) else None
         new = slice(window.reference, None)
         carry = Carry.joined(before, window.first, window.reference, edited[new].cpu(), reconstruction[new].cpu(), None)

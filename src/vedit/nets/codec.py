@@ -40,7 +40,7 @@ class Codec(nn.Module):
         return type(self.vae).__name__ == "AutoencoderKLTemporalDecoder"
 
     def decoded_at_once(self, pixels: int) -> int:
-        """How many frames of so many pixels are decoded together."""
+        """How many frames of so many pixels are decoded together; where they are mixed, up to twice as many."""
         return max(TOGETHER if self.mixes_frames and not self.limited else 1, self.pixels_at_once // pixels)
 
     @property
@@ -115,7 +115,9 @@ class Codec(nn.Module):
         return self.vae.decode(latents, **frames).sample
 
     def _chunked(self, function: Any, batch: torch.Tensor, at_once: int) -> torch.Tensor:
-        return torch.cat([self._finite(function, part) for part in batch.split(at_once)])
+        # Evenly, so that no frame is left over by itself where frames are mixed.
+        parts = batch.tensor_split(max(1, len(batch) // at_once)) if self.mixes_frames else batch.split(at_once)
+        return torch.cat([self._finite(function, part) for part in parts])
 
     def _finite(self, function: Any, part: torch.Tensor) -> torch.Tensor:
         """``function(part)`` in float32, if need be from fp32 weights; what comes in as no number stays none."""

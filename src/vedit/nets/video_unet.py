@@ -7,6 +7,7 @@ network is the 2D network, frame by frame, until it is trained.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -202,7 +203,8 @@ class VideoUNet(nn.Module):
 def inflate(unet2d: UNet2DConditionModel, temporal: Temporal | None = None) -> VideoUNet:
     """A :class:`VideoUNet` that is ``unet2d`` on every frame until its temporal layers are trained.
 
-    The weights are copied. Raises ``ModelError`` for a 2D network with features that ``UNetMotionModel`` lacks.
+    The weights are copied; without temporal attention they are shared, since memory may not hold a large network twice.
+    Raises ``ModelError`` for a 2D network with features that ``UNetMotionModel`` lacks.
     """
     temporal = temporal or Temporal()
     for key, known in _ASSUMED.items():
@@ -219,8 +221,11 @@ def inflate(unet2d: UNet2DConditionModel, temporal: Temporal | None = None) -> V
         "motion_max_seq_length": temporal.max_frames,
         "use_motion_mid_block": temporal.motion_mid,
     }
-    motion: Any = UNetMotionModel.from_unet2d(unet2d, MotionAdapter(**shape), load_weights=False)
-    outcome = motion.load_state_dict(unet2d.state_dict(), strict=False)
+    # Without attention over time all parameters are the 2D network's: then no others are ever made.
+    bare, adapter = not any(shape["motion_transformer_layers_per_block"]), MotionAdapter(**shape)
+    with torch.device("meta") if bare else contextlib.nullcontext():
+        motion: Any = UNetMotionModel.from_unet2d(unet2d, adapter, load_weights=False)
+    outcome = motion.load_state_dict(unet2d.state_dict(), strict=False, assign=bare)
     missing = [key for key in outcome.missing_keys if "motion_modules" not in key]
     if missing or outcome.unexpected_keys:
         raise ModelError(f"2D U-Net: cannot be inflated: {account(missing, outcome.unexpected_keys)}")

@@ -104,7 +104,7 @@ def plan(job: EditJob) -> Plan:
         if needed > on_gpu:
             tight.append(
                 f"about {needed / 1e9:.1f} GB are needed on {device} and {on_gpu / 1e9:.1f} GB are free; "
-                f"--vram {on_gpu / 1e9:.1f}G finds what fits"
+                f"--vram {on_gpu // 10**6}M finds what fits"
             )
     if limit is not None:
         limited = memory_plans.fit(bundle, limit, overlap=overlap, compiled=job.compile, **seen)

@@ -68,7 +68,7 @@ class Accelerator:
             return f"this build of FFmpeg has no {self.kind}, only {', '.join(devices) or 'the CPU'}"
         try:
             CodecContext.create("h264", "r", self.settings())
-        except (av.error.FFmpegError, OSError, ValueError) as error:
+        except (av.error.FFmpegError, OSError, ValueError, RuntimeError) as error:
             return f"FFmpeg cannot open the device {self._name} ({_reason(error)})"
         return None
 

@@ -156,6 +156,7 @@ def variant_of(folder: Path, stem: str) -> str | None:
 
     Raises ``ModelError`` where there are none, or not all parts of them.
     """
+    lacking = ""
     for variant in (None, "fp16"):
         name = stem if variant is None else f"{stem}.{variant}"
         if (folder / f"{name}.safetensors").is_file():
@@ -163,9 +164,11 @@ def variant_of(folder: Path, stem: str) -> str | None:
         index = folder / ".".join([stem, "safetensors", "index", *([variant] if variant else []), "json"])
         if index.is_file():
             absent = absent_shards(index)
-            if absent:
-                raise ModelError(f"{folder / absent[0]}: missing; {again(folder)}")
-            return variant
+            if not absent:
+                return variant
+            lacking = lacking or absent[0]
+    if lacking:
+        raise ModelError(f"{folder / lacking}: missing; {again(folder)}")
     pickles = sorted(file for file in folder.iterdir() if file.suffix in PICKLES) if folder.is_dir() else []
     if pickles:
         raise ModelError(refused(pickles[0]))
@@ -174,7 +177,9 @@ def variant_of(folder: Path, stem: str) -> str | None:
 
 def absent_shards(index: Path) -> list[str]:
     """The files of weights that an index names and that are not beside it."""
-    named = read_json(index).get("weight_map", {})
+    named = read_json(index).get("weight_map")
+    if not isinstance(named, dict):
+        raise ModelError(f"{index}: has no weight_map of files; {again(index.parent)}")
     return sorted({str(name) for name in named.values() if not (index.parent / str(name)).is_file()})
 
 

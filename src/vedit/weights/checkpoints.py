@@ -10,9 +10,11 @@ import tomllib
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files as package_files
+from pathlib import Path
 from typing import Any
 
 from vedit.errors import ModelError
+from vedit.weights.search import is_named
 
 REGISTRY = "registry.toml"
 # What people call the kinds.
@@ -109,7 +111,7 @@ def check_role(name: str, role: str, recipe: str | None = None) -> None:
 def check_kind(name: str, kind: str, called: str) -> None:
     """Raise ``ModelError`` for a known checkpoint that is not of ``kind``, which people call ``called``."""
     row = find(name)
-    if row is None or row.kind == kind:
+    if row is None or row.kind == kind or Path(name).is_dir() or is_named(name):
         return
     others = " or ".join(other.id for other in known() if other.kind == kind)
     raise ModelError(

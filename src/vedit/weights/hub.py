@@ -236,12 +236,18 @@ def _point(pull: Pull, file: Listed) -> None:
         with _told(pull.id, pull.revision, file.name):
             found = hf_hub_download(pull.id, file.name, revision=revision, cache_dir=hub_cache(), endpoint=endpoint())
         blob = Path(found).resolve()
-        if blob.name != file.digest and digest_of(blob, file.digest) != file.digest:
-            Path(found).unlink()
+        if blob.name == file.digest or not Path(found).is_symlink():
+            continue
+        right = digest_of(blob, file.digest) == file.digest
+        blob.unlink()
+        Path(found).unlink()
+        if not right:
             raise ModelError(
                 f"{pull.id}: {file.name} came damaged: {endpoint()} names one hash and sends another file; try again "
-                "without the mirror"
+                "without the mirror, or where the model has just changed, once more"
             )
+        # The same content by another name: what was checked keeps the name that says so.
+        os.symlink(os.path.relpath(_storage(pull.id) / "blobs" / file.digest, Path(found).parent), found)
 
 
 class _Counted:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import os
 import re
 from pathlib import Path
@@ -113,6 +114,7 @@ def _cached_snapshot(hub_id: str) -> Path | None:
         kept = storage / "refs" / revision
         commit = kept.read_text(encoding="utf-8").strip() if kept.is_file() else revision
         folder = storage / "snapshots" / commit
-        if any(file.is_file() for name in names for file in folder.glob(name)):
+        here = (file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file())
+        if any(fnmatch.fnmatch(file, name) for file in here for name in names):  # as they were chosen
             return folder
     return None

@@ -5,6 +5,7 @@ The only place in vedit that reads a pickle, and then as plain tensors (``weight
 
 from __future__ import annotations
 
+import re
 import secrets
 import shutil
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vedit.errors import InputError, ModelError, UsageError
+from vedit.errors import InputError, ModelError, ResourceError, UsageError, VeditError
 from vedit.weights import checkpoints
 from vedit.weights.search import BUNDLE, DIFFUSERS, locate
 
@@ -93,6 +94,14 @@ def write(made: Made, output: Path) -> int:
     from vedit.weights.bundle import open_bundle, write_manifest
 
     output.parent.mkdir(parents=True, exist_ok=True)
+    size = sum(one.nbytes for part in made.parts.values() for one in part.tensors.values())
+    size += sum(one.nbytes for _, tensors in made.adapters.values() for one in tensors.values())
+    free = shutil.disk_usage(output.parent).free
+    if size > free:
+        raise ResourceError(
+            f"{output}: {size / 1e9:.1f} GB are to be written and {free / 1e9:.1f} GB are free; make room or choose "
+            "another --output"
+        )
     coming = output.with_name(f".{output.name}.{secrets.token_hex(4)}.partial")
     coming.mkdir()
     try:
@@ -119,6 +128,7 @@ def write(made: Made, output: Path) -> int:
 
 
 def _write_part(folder: Path, part: Part) -> None:
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -129,7 +139,13 @@ def _write_part(folder: Path, part: Part) -> None:
         if tensor.data_ptr() in seen:
             tensors[name] = tensor.clone()
         seen.add(tensor.data_ptr())
-    save_file(tensors, folder / f"{part.stem}.safetensors", metadata={"format": "pt"})
+    file = folder / f"{part.stem}.safetensors"
+    try:
+        save_file(tensors, file, metadata={"format": "pt"})
+    except SafetensorError as error:
+        full = re.search(r"os error (28|122|27)\b", str(error))  # ENOSPC, EDQUOT, EFBIG
+        kind, what = (ResourceError, "the disk is full") if full else (VeditError, f"cannot be written ({error})")
+        raise kind(f"{file.parent}: {what}; make room or choose another --output; nothing was written") from None
 
 
 def _parts_of(base: str | None) -> dict[str, Path]:

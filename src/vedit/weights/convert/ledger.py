@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 SAFE = ".safetensors"
 _LISTED = 8  # keys that a message names
 _TRAINERS = {"pytorch_lightning", "lightning", "lightning_fabric", "omegaconf", "numpy"}
+_HARMLESS = {"typing.Any", "collections.defaultdict", "builtins.dict", "builtins.list", "builtins.int", "builtins.str",
+             "builtins.float", "builtins.bool"}  # that OmegaConf's settings name  # fmt: skip
 
 
 class Ledger:
@@ -86,7 +88,8 @@ class Ledger:
         """Raise ``ModelError`` that lists the keys that nobody took."""
         if self._left:
             rest = sorted(self._left)
-            named = ", ".join(rest[:_LISTED]) + (f", and {len(rest) - _LISTED} more" if len(rest) > _LISTED else "")
+            more = f", and {len(rest) - _LISTED} more, which -v lists" if len(rest) > _LISTED else ""
+            named = ", ".join(rest[:_LISTED]) + more
             error = ModelError(
                 f"{self.where}: {len(rest)} of {self._count} keys have no place ({named}); it is "
                 "not what --as says, or more than that; nothing was written"
@@ -117,6 +120,8 @@ def read(file: Path) -> Ledger:
             break
     tensors, other = {}, []
     for key, value in content.items():
+        if beside and isinstance(value, Inert):
+            raise ModelError(f"{file}: {key} among its tensors is an object of another kind; nothing was written")
         if hasattr(value, "shape"):
             tensors[str(key)] = value
         else:
@@ -172,7 +177,7 @@ def _beside(file: Path) -> list[str]:
         named = torch.serialization.get_unsafe_globals_in_checkpoint(file)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError):
         return []  # reading it says what is the matter
-    return [name for name in named if name.partition(".")[0] in _TRAINERS]
+    return [name for name in named if name.partition(".")[0] in _TRAINERS or name in _HARMLESS]
 
 
 def _is_zip(file: Path) -> bool:

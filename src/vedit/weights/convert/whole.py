@@ -82,7 +82,9 @@ def stable_diffusion(ledger: Ledger, tokenizer: Path | None) -> Made:
     ledger.set_aside(_SCHEDULE, "the noise schedule, which is that of every Stable Diffusion 1.x")
     made = Made(copies={} if tokenizer is None else {"tokenizer": tokenizer})
     if _take_average(ledger):
-        made.notes.append("the file has weights and their moving average; the average was taken, as its own code does")
+        made.notes.append(
+            "the file has weights and their moving average; the average was taken, which smaller files hold alone"
+        )
     ledger.set_aside(r"model_ema\.", "the moving average of the weights, or what is left of it")
     made.parts["unet"] = unet_part(ledger, UNET, video=False)
     made.parts["vae"] = autoencoder(ledger, VAE)
@@ -104,7 +106,8 @@ def stable_diffusion(ledger: Ledger, tokenizer: Path | None) -> Made:
 def _take_average(ledger: Ledger) -> bool:
     """Put the moving average of the U-Net's weights in their place, if the file has all of it.
 
-    Its names are those of the weights without their dots. The published code samples with it.
+    Its names are those of the weights without their dots. InstructPix2Pix's code samples with it, and of Stable
+    Diffusion 1.x it is what the files called -emaonly hold.
     """
     of = {f"{EMA}{key.removeprefix('model.').replace('.', '')}": key for key in ledger.left() if key.startswith(UNET)}
     if not of or not all(name in ledger for name in of):
