@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import os
+import signal
 import threading
 import weakref
 from fractions import Fraction
@@ -128,6 +130,49 @@ def fail_at(monkeypatch, which):
 
     for kind in (OutFile, Writer):
         monkeypatch.setattr(kind, "complete", failing(kind.complete))
+
+
+@pytest.mark.parametrize("when", ["complete", "publish"])
+@pytest.mark.parametrize("links", [True, False], ids=["links", "no links"])
+def test_what_was_there_comes_back_after_a_signal(tmp_path, monkeypatch, when, links):
+    """While files are completed, and while they get their names; then, where there are hard links."""
+    from vedit import signals
+    from vedit.signals import Stopped
+    from vedit.video.outfile import OutFile
+    from vedit.video.writer import Writer
+
+    monkeypatch.setattr(signals, "_stopping", False)
+    before = signal.signal(signal.SIGTERM, signals._handle)
+    one = job(tmp_path, overwrite=True, compare=str(tmp_path / "pair.mp4"), sheet=str(tmp_path / "sheet.png"))
+    names = [one.output, one.compare, one.sheet, one.output + ".vedit.json"]
+    for name in map(Path, names):
+        name.write_text(f"old {name.name}")
+
+    def refuse(*_):
+        raise OSError("no links here")
+
+    if not links:
+        monkeypatch.setattr(os, "link", refuse)
+
+    def signalled(method):
+        def maybe(self):
+            method(self)
+            if self.target.name == ("out.mp4.vedit.json" if when == "complete" else "sheet.png"):
+                os.kill(os.getpid(), signal.SIGTERM)
+
+        return maybe
+
+    for kind in (OutFile, Writer):
+        monkeypatch.setattr(kind, when, signalled(getattr(kind, when)))
+    try:
+        with pytest.raises(Stopped):
+            render.run(render.plan(one))
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    left = {path.name: path for path in tmp_path.iterdir()}
+    if when == "complete" or links:
+        assert {path.read_bytes()[:4] for name, path in left.items() if name != "in.mp4"} == {b"old "}
+    assert set(left) <= {"in.mp4", *(Path(name).name for name in names)}
 
 
 @pytest.mark.parametrize("which", ["comparison", "sheet", "sidecar", "result"])

@@ -72,6 +72,28 @@ def test_images_of_16_bits_with_transparency(tmp_path: Path, channels: int, rgb:
     assert abs(int(first[5, 60, 3]) - 9000) < 200
 
 
+@pytest.mark.parametrize("rgb", [True, False])
+def test_grey_images_with_transparency(tmp_path: Path, rgb: bool) -> None:
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    for number in range(2):
+        with av.open(str(folder / f"{number:03d}.png"), "w", format="image2", options={"update": "1"}) as container:
+            stream: Any = container.add_stream("png", rate=25)
+            stream.width, stream.height, stream.pix_fmt = 64, 48, "ya8"
+            pixels = np.full((48, 64, 4), 120, np.uint8)
+            pixels[:, :, 3] = 255
+            pixels[:, 40:, 3] = 10
+            made = av.VideoFrame.from_ndarray(pixels, format="rgba").reformat(format="ya8")
+            container.mux(stream.encode(made))
+            container.mux(stream.encode(None))
+    assert (probe(str(folder)).pix_fmt, probe(str(folder)).alpha) == ("ya8", True)
+    passthrough.run(str(folder), str(tmp_path / "out.mkv"), EncoderOptions(codec="ffv1"), rgb=rgb)
+    with av.open(str(tmp_path / "out.mkv")) as container:
+        first = next(container.decode(video=0)).reformat(format="rgba").to_ndarray()
+    assert abs(int(first[5, 60, 3]) - 10) < 3
+    assert abs(int(first[5, 5, 0]) - 120) < 4
+
+
 @pytest.mark.parametrize(("target", "codec"), [("out.mp4", None), ("out.mkv", "ffv1"), ("out.webm", None)])
 def test_a_grey_source_has_room_for_colours(tmp_path: Path, target: str, codec: str | None) -> None:
     """And its own frames stay as grey as they were, by both ways into the result."""
@@ -92,6 +114,7 @@ def test_a_grey_source_has_room_for_colours(tmp_path: Path, target: str, codec: 
             else:
                 writer.write_source(frame)
         writer.commit()
+    assert any("the source is grey (gray): the result has room for colours" in said for said in writer.warnings)
     assert probe(tmp_path / target).pix_fmt in ("yuv420p", "yuvj420p")  # the range stays that of the source
     with av.open(str(tmp_path / target)) as container:
         made = [frame.to_ndarray(format="rgb24").astype(int) for frame in container.decode(video=0)]
@@ -100,7 +123,8 @@ def test_a_grey_source_has_room_for_colours(tmp_path: Path, target: str, codec: 
         assert np.abs(made[index] - grey[index][..., None]).mean() < 3, index
 
 
-def test_clear_colours_of_a_palette(tmp_path: Path) -> None:
+@pytest.mark.parametrize("rgb", [True, False])
+def test_clear_colours_of_a_palette(tmp_path: Path, rgb: bool) -> None:
     folder = tmp_path / "frames"
     folder.mkdir()
     palette = np.zeros((256, 4), np.uint8)
@@ -118,7 +142,8 @@ def test_clear_colours_of_a_palette(tmp_path: Path) -> None:
             container.mux(stream.encode(None))
     info = probe(str(folder))
     assert (info.pix_fmt, info.alpha) == ("pal8", True)
-    passthrough.run(str(folder), str(tmp_path / "out.mkv"), EncoderOptions(codec="ffv1"))
+    passed = passthrough.run(str(folder), str(tmp_path / "out.mkv"), EncoderOptions(codec="ffv1"), rgb=rgb)
+    assert passed.warnings == []
     with av.open(str(tmp_path / "out.mkv")) as container:
         first = next(container.decode(video=0)).reformat(format="rgba").to_ndarray()
     assert (first[5, 5, 3], first[5, 60, 3]) == (255, 0)
@@ -176,6 +201,13 @@ def test_the_result_is_in_the_sources_own_container(tmp_path: Path, name: str, s
         data = made.read_bytes()
         assert len(data) % size == 0
         assert {data[k] for k in range(at, len(data), size)} == {0x47}
+
+
+def test_sound_that_blu_ray_cannot_name_keeps_its_name(tmp_path: Path) -> None:
+    source = make_clip(tmp_path / "in.mp4", 3, audio=1)
+    said = passthrough.run(str(source), str(tmp_path / "out.m2ts")).warnings
+    assert any("an ordinary transport stream: Blu-ray's packets cannot name aac" in text for text in said), said
+    assert [stream.codec for stream in probe(tmp_path / "out.m2ts").streams] == ["aac"]
 
 
 def test_a_stereoscopic_clip_is_named(tmp_path: Path) -> None:

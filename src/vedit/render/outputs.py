@@ -64,6 +64,7 @@ class Outputs:
     def _open(self, stack: contextlib.ExitStack, writer: Writer) -> Writer:
         if writer.temporary is not None:
             stack.enter_context(leaves(str(writer.temporary)))
+            stack.enter_context(leaves(str(writer.before)))
         return stack.enter_context(writer)
 
     def write(self, source: SourceFrame, edited: np.ndarray | None, weights: np.ndarray | None = None) -> None:
@@ -102,19 +103,23 @@ class Outputs:
 
         source_sha256 = sidecar.sha256_of(*find(self._plan.job.input).files)
         self._mask_sha256 = None if self._plan.mask is None else sidecar.sha256_of(self._plan.mask.path)
-        made: list[Path] = []
+        with deferred():
+            complete = self._complete(source_sha256)
+        # A signal that came meanwhile was raised there, where nothing has its name yet.
+        published: list[Writer | OutFile] = []
         try:
             with deferred():
-                complete = self._complete(source_sha256)
-                # Nothing is left to write that could fail; the result comes last, so that where it is, all is.
-                for one in complete:
+                for one in complete:  # the result comes last, so that where it is, all is
                     one.publish()
-                    made += [one.target] if one.target is not None else []
+                    published.append(one)
         except BaseException:
-            for path in made:
-                with contextlib.suppress(OSError):
-                    os.unlink(path)
+            with deferred():
+                for one in reversed(published):
+                    one.withdraw()
             raise
+        with deferred():
+            for one in published:
+                one.settle()
 
     def _complete(self, source_sha256: str) -> list[Writer | OutFile]:
         """All files whole and on the disk, without their names."""
@@ -138,6 +143,7 @@ class Outputs:
 
         file = OutFile(path)
         self._stack.enter_context(leaves(str(file.temporary)))
+        self._stack.enter_context(leaves(str(file.before)))
         self._stack.callback(file.discard)
         try:
             file.write(data)
@@ -182,7 +188,7 @@ class Outputs:
             "threads": plan.threads,
             "hwaccel": plan.hwaccel,
             "encoder": self._encoder(),
-            "warnings": list(dict.fromkeys([*self.said, *self.warnings])),
+            "warnings": [text for text in dict.fromkeys([*self.said, *self.warnings]) if text not in plan.passing],
         } | self._read()
 
     def _output_sha256(self) -> str:

@@ -50,6 +50,7 @@ class Plan:
     estimated_memory_mb: int
     estimated_seconds: int
     warnings: list[str] = field(default_factory=list)
+    passing: tuple[str, ...] = ()  # those of the warnings that are of this moment, and of no result
     mask: MaskInfo | None = None
     adapter: str | None = None  # one that was trained for this run, or that the model carries; the job's own goes first
     accelerator: Accelerator | None = None  # what decodes; None: the CPU

@@ -127,7 +127,7 @@ def plan(job: EditJob) -> Plan:
         warnings.append(f"{bundle.name} reads pictures only; the text {job.prompt!r} has no effect")
     free = machine.available_mb()
     if device == "cpu" and free is not None and cost.memory_mb > free:
-        warnings.append(
+        tight.append(
             f"about {cost.memory_mb:,} MB are needed and {free:,.0f} MB are free; lower --window or --size if it fails"
         )
     warnings += tight
@@ -139,7 +139,7 @@ def plan(job: EditJob) -> Plan:
             )
     return Plan(
         job, info, time_range, bundle, settings, width, height, window, overlap, device, dtype, threads, encoder,
-        edited, len(shares), work.evaluations, cost.memory_mb, cost.seconds, warnings, mask,
+        edited, len(shares), work.evaluations, cost.memory_mb, cost.seconds, warnings, tuple(tight), mask,
         adapter=carried, accelerator=accelerator, notes=notes, motion=motion, first_frame=first_frame, memory=limited,
         drawing=drawing,
         execution=execution, vae_dtype=memory_plans.vae_dtype(bundle, dtype),

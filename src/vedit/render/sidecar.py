@@ -61,6 +61,7 @@ def write_bytes(path: str, data: bytes) -> None:
             file.write(data)
             file.complete()
             file.publish()
+            file.settle()
         except OSError as error:
             raise write_failure(path, error) from None
         finally:

@@ -14,8 +14,11 @@ from typing import Any
 import av
 import cv2
 import numpy as np
-from av.video.format import names as FORMATS
+from av.video import format as av_format
 from av.video.reformatter import Interpolation, VideoReformatter
+
+# All pixel formats that this FFmpeg has.
+FORMATS: frozenset[str] = frozenset(av_format.names)  # pyright: ignore[reportAttributeAccessIssue]  (not in the stub)
 
 UNSPECIFIED = 2  # of matrix, primaries and transfer; of the range it is 0
 LIMITED, FULL = 1, 2
@@ -272,7 +275,7 @@ class Converter:
             return frame
         if not is_rgb(frame.format.name) and not is_rgb(pix_fmt):
             return self._scale("format", frame, pix_fmt, self.color.range, self.color.range)
-        keep = has_alpha(frame.format.name) and has_alpha(pix_fmt)
+        keep = (has_alpha(frame.format.name) or frame.format.name == "pal8") and has_alpha(pix_fmt)
         alpha = alpha_of(frame, self.width, self.height) if keep else None
         return self.from_rgb(self.to_rgb(frame, 8 if bit_depth(frame.format.name) == 8 else 16), pix_fmt, alpha)
 

@@ -31,6 +31,6 @@ def compare_info(info: ClipInfo) -> ClipInfo:
         sar=sar,
         orientation=Orientation(),
         display_matrix=None,
-        pix_fmt=opaque(info.pix_fmt),
+        pix_fmt="rgb24" if info.pix_fmt == "pal8" else opaque(info.pix_fmt),
         alpha=False,
     )

@@ -160,8 +160,8 @@ def plan_output(path: str | os.PathLike[str], info: ClipInfo, encoder: EncoderOp
     if info.sar not in (None, 1) and muxer not in _ROTATES and codec not in ("libx264", "libx265"):
         shape = f"{info.sar.numerator}:{info.sar.denominator}"  # pyright: ignore[reportOptionalMemberAccess]
         warnings.append(
-            f"the shape of its pixels ({shape}) is in {codec}'s own frames alone: some players of {suffix} show them "
-            "square; .mp4 and .mov, or libx264 and libx265, keep it everywhere"
+            f"the shape of its pixels ({shape}) may be lost: {codec} has it in its frames at most, and some players of "
+            f"{suffix} show them square; .mp4 and .mov, or libx264 and libx265, keep it"
             if codec == "ffv1"
             else f"the shape of its pixels ({shape}) is not kept: {codec} in {suffix} shows them square; "
             ".mp4 and .mov, or libx264 and libx265, keep it"
@@ -270,7 +270,9 @@ def _choose_pix_fmt(formats: list[str], info: ClipInfo, alpha: bool, warnings: l
     plain = {"nv12": "yuv420p", "nv21": "yuv420p", "p010le": "yuv420p10le", "yuyv422": "yuv422p", "uyvy422": "yuv422p"}
     source = plain.get(info.pix_fmt, opaque(info.pix_fmt))
     if source.startswith("gray"):
-        source = "yuv420p"  # grey has no room for the colours of an edit, and many players do not show it
+        # Grey has no room for the colours of an edit, and many players do not show it.
+        source = "yuv420p"
+        warnings.append(f"the source is grey ({info.pix_fmt}): the result has room for colours")
     candidates = [source] if info.bits == bit_depth(source) else []
     if source.startswith("yuvj"):
         candidates.append(source.replace("yuvj", "yuv"))
@@ -287,7 +289,8 @@ def _choose_pix_fmt(formats: list[str], info: ClipInfo, alpha: bool, warnings: l
     candidates += ["bgr0", "bgra", "gbrp"]
     if alpha:
         rgb = ["bgra", "gbrap"] if info.bits == 8 else ["gbrap10le", "gbrap12le"]
-        candidates = [info.pix_fmt, *(rgb if is_rgb(source) else ()), *(c.replace("yuv", "yuva") for c in candidates)]
+        own = [] if info.pix_fmt.startswith("ya") else [info.pix_fmt]  # grey has no room for colours
+        candidates = [*own, *(rgb if is_rgb(source) else ()), *(c.replace("yuv", "yuva") for c in candidates)]
     chosen = next((c for c in candidates if c in formats), formats[0])
     if bit_depth(chosen) < info.bits:
         warnings.append(f"{info.bits} bits a sample become {bit_depth(chosen)} ({chosen})")

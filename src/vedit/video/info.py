@@ -173,10 +173,14 @@ def _still(container: Any) -> bool:
     return name in ("gif", "apng", "image2") or name.endswith("_pipe")
 
 
+_OF_THE_FILE = {"asf", "mpegvideo", "h264", "hevc", "m4v", "obu", "dirac", "vc1"}
+
+
 def _duration(container: Any, video: Any, start: Fraction) -> tuple[Fraction | None, bool]:
     """Seconds, None if unknown; and whether they are declared for this stream, not for the file as a whole."""
     if video.duration and video.duration > 0:
-        return video.duration * video.time_base, True
+        # Of these FFmpeg has the file's length, or guesses one from the rate of bits.
+        return video.duration * video.time_base, container.format.name not in _OF_THE_FILE
     # Matroska keeps where each track ends in a tag; the container's own figure may be that of a longer sound track.
     tags = {k.upper(): v for k, v in video.metadata.items()}
     for key in ("DURATION", *(k for k in tags if k.startswith("DURATION-"))):

@@ -63,6 +63,7 @@ class OutFile(_Checked):
         # A symlink keeps pointing: its target is what gets replaced.
         self._target = Path(os.path.realpath(path))
         self.temporary: Path | None = temporary_beside(self._target, ".part")
+        self.before = temporary_beside(self._target, ".before")
         self._done = False
         try:
             flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
@@ -72,6 +73,8 @@ class OutFile(_Checked):
         except NotADirectoryError:
             raise UsageError(f"{path}: {self._target.parent} is not a folder; choose another output") from None
         except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise write_failure(path, error) from None
             raise VeditError(f"{path}: cannot write there ({error.strerror}); choose another output") from None
         super().__init__(descriptor, "r+b")
 
@@ -108,19 +111,38 @@ class OutFile(_Checked):
         self._raw.close()
 
     def publish(self) -> None:
-        """Gives the complete file its name. Raises :class:`OSError`, and ``UsageError`` for a name that is taken."""
+        """Gives the complete file its name. Raises :class:`OSError`, and ``UsageError`` for a name that is taken.
+
+        What had the name before stays beside it, where the system can do that, until :meth:`settle`.
+        """
         assert self.temporary is not None
         if self._target.exists():
             if not self._overwrite:
                 raise UsageError(f"{self._path}: exists already; use -y to replace it")
             os.chmod(self.temporary, stat.S_IMODE(self._target.stat().st_mode))
+            with contextlib.suppress(OSError):  # a file system without hard links
+                os.link(self._target, self.before)
         os.replace(self.temporary, self._target)
         self._done = True
         _sync_folder(self._target.parent)
 
+    def settle(self) -> None:
+        """After :meth:`publish`: what had the name before is not wanted any more."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.before)
+
+    def withdraw(self) -> None:
+        """Takes :meth:`publish` back: what had the name before has it again, or nothing."""
+        if self.before.exists():
+            os.replace(self.before, self._target)
+        else:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._target)
+
     def discard(self) -> None:
-        """Leaves nothing behind. Safe to call twice; after :meth:`publish` it does nothing."""
+        """Leaves nothing behind. Safe to call twice; of a published file it leaves that."""
         self._raw.close()
+        self.settle()
         if not self._done and self.temporary is not None:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self.temporary)
@@ -130,6 +152,7 @@ class StdOut(_Checked):
     """Standard output: what is written is out, so nothing can be taken back."""
 
     temporary: Path | None = None
+    before: Path | None = None
     target: Path | None = None
 
     def __init__(self) -> None:
@@ -154,6 +177,12 @@ class StdOut(_Checked):
 
     def publish(self) -> None:
         """It is out already."""
+
+    def settle(self) -> None:
+        """There was nothing before."""
+
+    def withdraw(self) -> None:
+        """What is out is out."""
 
     def discard(self) -> None:
         """Closes it: whoever reads sees the end."""

@@ -48,8 +48,13 @@ def hdr_metadata(frame: Any) -> tuple[str, ...]:
 
 def layout(frame: Any) -> tuple[str, ...]:
     """What it says of how the picture is to be looked at, if that is not flat, in words."""
-    known = {"SPHERICAL": "360-degree", "STEREO3D": "stereoscopic"}
-    return tuple(sorted({known[d.type.name] for d in side_data(frame) if d.type.name in known}))
+    found = set()
+    for data in side_data(frame):
+        if data.type.name == "SPHERICAL":
+            found.add("360-degree")
+        if data.type.name == "STEREO3D" and struct.unpack("=i", bytes(data)[:4])[0]:  # 0 is flat
+            found.add("stereoscopic")
+    return tuple(sorted(found))
 
 
 def mastering(frame: Any) -> Mastering | None:

@@ -53,7 +53,7 @@ class _Route:
         moved = self.last is not None and (dts < self.last or (dts == self.last and not together))
         if moved and self.last is not None:
             if dts + self.shift < self.last or (dts + self.shift == self.last and not together):
-                self.shift = self.last + max(1, packet.duration or 1) - dts
+                self.shift = self.last - dts + (0 if together else max(1, packet.duration or 1))
             packet.dts = dts + self.shift
             if packet.pts is not None:
                 packet.pts += self.shift

@@ -36,6 +36,7 @@ _TAGS = {
             "encoded_by"},
 }  # fmt: skip
 _NO_DURATIONS = {"mpegts", "nut", "avi"}  # a frame lasts until the next one, and of the last nobody knows
+_BLURAY = {"ac3", "eac3", "dca", "truehd", "pgssub", "hdmv_pgs_subtitle"}  # beside H.264, what its packets can name
 _CAPTIONS = {"libx264", "libx265"}  # encoders that write closed captions (ATSC A/53) into the stream
 _ITUNES_KEYS = {
     "title", "artist", "album_artist", "composer", "album", "date",
@@ -108,7 +109,16 @@ class Writer:
         if plan.format == "mpegts":
             container_options["mpegts_copyts"] = "1"
             if Path(self.path).suffix.lower() in (".m2ts", ".mts"):
-                container_options["mpegts_m2ts_mode"] = "1"  # FFmpeg tells it by a name that it is not given here
+                others = [s.codec or "" for s in info.streams if s.kind != "audio" or self._audio]
+                strange = sorted({codec for codec in others if codec not in _BLURAY})
+                if strange or plan.codec != "libx264":
+                    what = ", ".join([*strange, *([] if plan.codec == "libx264" else [plan.codec])])
+                    self.warnings.append(
+                        f"written as an ordinary transport stream: Blu-ray's packets cannot name {what}"
+                    )
+                else:
+                    # FFmpeg tells it by a name that it is not given here.
+                    container_options["mpegts_m2ts_mode"] = "1"
         if plan.codec == "libsvtav1":
             os.environ.setdefault("SVT_LOG", "1")  # errors alone: its banner would fill the terminal
         self._container = av.open(self._file, "w", format=plan.format, container_options=container_options)
@@ -236,7 +246,7 @@ class Writer:
         self._last_pts = pts
         self._last = (source.pts if self._last is None else self._last[0], source)
         frame = self._captioned(frame, source)
-        if self.plan.codec == "ffv1" and info.sar not in (None, 1):
+        if self.plan.codec == "ffv1" and info.sar not in (None, 1) and self._baked.identity:
             # It writes the shape of the pixels into every frame, as the frame itself has it.
             frame = self._converter.carried(frame, source.frame)
         frame.pts = pts
@@ -282,6 +292,11 @@ class Writer:
             raise write_failure(self._name, self._file.error or error) from None
 
     @property
+    def before(self) -> Path | None:
+        """Where what had the name before lies until :meth:`settle`, if there was anything."""
+        return self._file.before
+
+    @property
     def target(self) -> Path | None:
         """What :meth:`publish` writes over or makes; None for standard output."""
         return self._file.target
@@ -311,10 +326,19 @@ class Writer:
             raise
         self._done = True
 
+    def settle(self) -> None:
+        """After :meth:`publish`: what had the name before is not wanted any more."""
+        self._file.settle()
+
+    def withdraw(self) -> None:
+        """Takes :meth:`publish` back: what had the name before has it again, or nothing."""
+        self._file.withdraw()
+
     def commit(self) -> None:
-        """Both: :meth:`complete`, and :meth:`publish`."""
+        """All: :meth:`complete`, :meth:`publish` and :meth:`settle`."""
         self.complete()
         self.publish()
+        self.settle()
 
     def _name_lost_end(self) -> None:
         if self.plan.format not in _NO_DURATIONS or self._last is None:
