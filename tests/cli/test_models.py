@@ -154,6 +154,21 @@ def test_pull_says_beforehand_that_no_command_runs_it(real, server, monkeypatch)
     assert "no command runs it" in done.err and json.loads(done.out)["runs"] is False
 
 
+def test_pull_offline_of_what_is_here(real, server, cache, monkeypatch):
+    folder = real("models", "pull", "owner/tiny", "--accept-license", "-q").out
+    asked = len(server.asked)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    done = real("models", "pull", "owner/tiny")
+    assert (done.code, done.out) == (0, folder)
+    assert "all of it is here" in done.err
+    report = json.loads(real("models", "pull", "owner/tiny", "--json", "-q").out)
+    assert {file["name"] for file in report["files"]} == set(FILES)
+    next(Path(folder.strip()).glob("unet/*.safetensors")).unlink()
+    done = real("models", "pull", "owner/tiny")
+    assert (done.code, "HF_HUB_OFFLINE forbids the network" in done.err) == (2, True)
+    assert len(server.asked) == asked
+
+
 def test_pull_says_what_is_wrong(real, server):
     assert real("models", "pull", "tiny").code == 2
     done = real("models", "pull", "owner/other", "--accept-license")

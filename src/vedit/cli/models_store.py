@@ -54,8 +54,13 @@ def pull(
     """
     console.configure(quiet=quiet, verbose=verbose)
     from vedit.cli.progress import reporter
-    from vedit.weights import checkpoints, hub
+    from vedit.weights import checkpoints, hub, stored
 
+    held = stored.whole(model) if hub.is_offline() and revision is None else None
+    if held is not None:
+        console.note(f"{held.id}, {held.commit[:12]}: all of it is here; $HF_HUB_OFFLINE forbids to look for another")
+        _answer(held, json, str(hub.snapshot(held.id, held.commit)))
+        return
     found = hub.plan(model, revision=revision, variant=variant.value)
     row = checkpoints.find(model)
     console.note(f"{found.id}, {found.commit[:12]}: {len(found.files)} files, {found.size / 1e6:,.1f} MB")

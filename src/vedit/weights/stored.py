@@ -12,7 +12,8 @@ from pathlib import Path
 from vedit.errors import ModelError, UsageError
 from vedit.weights import checkpoints
 from vedit.weights.bundle import MANIFEST, absent_shards, from_hub, name_of, read_manifest, sha256
-from vedit.weights.hub import digest_of
+from vedit.weights.choose import Listed
+from vedit.weights.hub import Pull, digest_of
 from vedit.weights.search import HUB_ID, SINGLE, hub_cache, locate
 
 Progress = Callable[[int, int], None]  # bytes read, bytes in all
@@ -57,6 +58,30 @@ def verify(model: str, progress: Progress | None = None, *, drop: bool = False) 
                 file.unlink()
             again = f"removed; vedit models pull {name} fetches them again"
         raise ModelError(f"{path}: {len(bad)} of {len(wanted)} files are damaged ({named}); {again}")
+    lacking = _lacking(path)
+    if lacking:
+        raise ModelError(f"{path}: lacks {', '.join(lacking)}; vedit models pull {name} fetches what is missing")
+    return Verified(path, len(wanted), total)
+
+
+def whole(model: str) -> Pull | None:
+    """A model of the hub that is all here, as fetching it would tell of it; None for any other. Hashes nothing."""
+    try:
+        path = locate(model).resolve()
+        if not from_hub(path) or _lacking(path):
+            return None
+        promised = _promised(path)
+    except ModelError:
+        return None
+    row = checkpoints.find(name_of(path))
+    files = tuple(Listed(_name(file, path), file.stat().st_size, digest) for file, digest in promised.items())
+    licence, terms = (row.licence, row.terms) if row is not None else ("not known", "read its card before you use it")
+    return Pull(name_of(path), path.name, path.name, files, (), licence, terms)
+
+
+def _lacking(path: Path) -> list[str]:
+    """What a snapshot of the hub should have and does not."""
+    name = name_of(path)
     row = checkpoints.find(name) if from_hub(path) else None
     lacking = [part for part in (row.parts if row else ()) if not any((path / part).glob("*"))]
     if from_hub(path):  # what describes a network comes before its weights
@@ -65,9 +90,7 @@ def verify(model: str, progress: Progress | None = None, *, drop: bool = False) 
                     if not any(folder.glob("*.safetensors"))]  # fmt: skip
         indices = sorted((*path.glob("*.safetensors.index*.json"), *path.glob("*/*.safetensors.index*.json")))
         lacking += [_name(index.parent / shard, path) for index in indices for shard in absent_shards(index)]
-    if lacking:
-        raise ModelError(f"{path}: lacks {', '.join(lacking)}; vedit models pull {name} fetches what is missing")
-    return Verified(path, len(wanted), total)
+    return lacking
 
 
 def remove(model: str) -> int:
