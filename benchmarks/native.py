@@ -22,14 +22,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import torch
-from instruct import psnr, to_array, to_tensor
+from instruct import finite, psnr, to_array, to_tensor
 
 from vedit.engines.base import Window
 from vedit.video.compose import compose
@@ -203,15 +202,6 @@ def summary(figures: dict[str, Any]) -> dict[str, Any]:
     return told
 
 
-def plain(value: Any) -> Any:
-    """JSON has no infinity: what is no number is null, the PSNR of equal pictures too."""
-    if isinstance(value, dict):
-        return {key: plain(each) for key, each in value.items()}
-    if isinstance(value, list):
-        return [plain(each) for each in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -240,7 +230,7 @@ def main() -> None:
 
     def keep() -> None:  # again and again: a long run may be stopped
         figures["summary"] = summary(figures)
-        args.out.write_text(json.dumps(plain(figures), indent=1, allow_nan=False) + "\n")
+        args.out.write_text(json.dumps(finite(figures), indent=1, allow_nan=False) + "\n")
 
     with torch.inference_mode():
         for path in args.clips:

@@ -19,7 +19,7 @@ from vedit.diffusion.schedule import Schedule
 from vedit.errors import InputError, UsageError, VeditError
 from vedit.training import one_clip
 from vedit.training.common import Run
-from vedit.training.one_clip import Settings, draw, fit, network_config, read_clip
+from vedit.training.one_clip import Settings, clip_parts, draw, fit, network_config
 from vedit.training.plot import loss_curve, read_log, smoothed
 from vedit.training.recipes import tcve, tune_a_video
 from vedit.weights import adapter
@@ -166,6 +166,10 @@ def test_a_step_sees_consecutive_frames_of_the_stride_and_the_schedules_target()
         again = draw(latents, schedule, settings, step)
         assert torch.equal(again[2], noise) and torch.equal(again[1], timestep)
     assert starts == {0, 1, 2, 3, 4}
+
+
+def read_clip(*asked, **more):
+    return torch.cat(list(clip_parts(*asked, **more)))
 
 
 def test_the_clip_is_read_as_an_edit_sees_it(clip):

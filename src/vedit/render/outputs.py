@@ -139,17 +139,12 @@ class Outputs:
 
     def _small(self, path: str, data: bytes) -> OutFile:
         """A file that is written at once."""
-        from vedit.video.outfile import OutFile, write_failure
+        from vedit.video.outfile import written
 
-        file = OutFile(path)
+        file = written(path, data)
         self._stack.enter_context(leaves(str(file.temporary)))
         self._stack.enter_context(leaves(str(file.before)))
         self._stack.callback(file.discard)
-        try:
-            file.write(data)
-            file.complete()
-        except OSError as error:
-            raise write_failure(path, error) from None
         return file
 
     def _picture(self, sheet: SheetSampler) -> bytes:

@@ -52,16 +52,13 @@ def write_bytes(path: str, data: bytes) -> None:
 
     Raises ``ResourceError`` for a full disk, and ``VeditError`` where it cannot be written.
     """
-    from vedit.signals import leaves
-    from vedit.video.outfile import OutFile, write_failure
+    from vedit.signals import deferred
+    from vedit.video.outfile import write_failure, written
 
-    file = OutFile(path)
-    with leaves(str(file.temporary)):
+    with deferred():
+        file = written(path, data)
         try:
-            file.write(data)
-            file.complete()
             file.publish()
-            file.settle()
         except OSError as error:
             raise write_failure(path, error) from None
         finally:

@@ -74,14 +74,16 @@ def read_clips(
 
     ``scale``: pixels of the clips' short side, by default as many. Raises ``InputError`` and ``UsageError``.
     """
+    import torch
+
     from vedit.training.common import sha256
-    from vedit.training.one_clip import read_clip
+    from vedit.training.one_clip import clip_parts
 
     if size < multiple:
         raise UsageError(f"--size {size}: the model works on multiples of {multiple} pixels; give at least one")
     clips, span = [], (frames - 1) * stride + 1
     for path in paths:
-        tensor = read_clip(Path(path), max(size, scale or 0), multiple, start, end)
+        tensor = torch.cat(list(clip_parts(path, max(size, scale or 0), multiple, start, end)))
         if len(tensor) < span:
             raise InputError(
                 f"{path}: has {len(tensor)} frames to train on, and a step sees {frames} at a stride of {stride}, "

@@ -322,20 +322,6 @@ def _losses(run: Run) -> tuple[np.ndarray, np.ndarray]:
     return read_log(run.folder / "log.jsonl")
 
 
-def read_clip(
-    path: str | Path,
-    size: int,
-    multiple: int,
-    start: str | None = None,
-    end: str | None = None,
-    *,
-    stream: int | None = None,
-    rate: Fraction | None = None,
-) -> Tensor:
-    """The frames of :func:`clip_parts` together: (T, 3, H, W) uint8."""
-    return torch.cat(list(clip_parts(path, size, multiple, start, end, stream=stream, rate=rate)))
-
-
 def clip_parts(
     path: str | Path,
     size: int,

@@ -148,6 +148,24 @@ class OutFile(_Checked):
                 os.unlink(self.temporary)
 
 
+def written(path: str, data: bytes) -> OutFile:
+    """A whole small file that has all but its name. Raises ``ResourceError`` for a full disk, and ``VeditError`` where
+    it cannot be written; then nothing is left."""
+    from vedit.signals import leaves
+
+    file = OutFile(path)
+    with leaves(str(file.temporary)):
+        try:
+            file.write(data)
+            file.complete()
+        except BaseException as error:
+            file.discard()
+            if isinstance(error, OSError):
+                raise write_failure(path, error) from None
+            raise
+    return file
+
+
 class StdOut(_Checked):
     """Standard output: what is written is out, so nothing can be taken back."""
 
