@@ -157,15 +157,9 @@ def plan_output(path: str | os.PathLike[str], info: ClipInfo, encoder: EncoderOp
     tags = (info.primaries, info.transfer, info.matrix_tag, info.range_tag)
     if codec == "ffv1" and muxer in ("nut", "avi") and tags != (2, 2, 2, 0):
         warnings.append(f"colour tags are not kept: neither {codec} nor {suffix} has them; .mkv keeps them")
-    if info.sar not in (None, 1) and muxer not in _ROTATES and codec not in ("libx264", "libx265"):
-        shape = f"{info.sar.numerator}:{info.sar.denominator}"  # pyright: ignore[reportOptionalMemberAccess]
-        warnings.append(
-            f"the shape of its pixels ({shape}) may be lost: {codec} has it in its frames at most, and some players of "
-            f"{suffix} show them square; .mp4 and .mov, or libx264 and libx265, keep it"
-            if codec == "ffv1"
-            else f"the shape of its pixels ({shape}) is not kept: {codec} in {suffix} shows them square; "
-            ".mp4 and .mov, or libx264 and libx265, keep it"
-        )
+    told_later = muxer in ("matroska", "webm") and os.fspath(path) != "-"
+    if info.sar not in (None, 1) and not told_later and muxer not in _ROTATES and codec not in ("libx264", "libx265"):
+        warnings.append(shape_lost(info.sar, codec, suffix))
     if lost_light:
         warnings.append(f"HDR metadata is not kept: {', '.join(lost_light)}")
     if info.layout:
@@ -173,6 +167,19 @@ def plan_output(path: str | os.PathLike[str], info: ClipInfo, encoder: EncoderOp
     if info.interlaced:
         warnings.append("the source is interlaced: deinterlaced at the same frame rate")
     return OutputPlan(muxer, codec, pix_fmt, options, threads, bake, alpha, tuple(warnings))
+
+
+def shape_lost(shape: Fraction | None, codec: str, suffix: str) -> str:
+    """The warning that pixels that are not square may be shown so."""
+    assert shape is not None
+    said = f"the shape of its pixels ({shape.numerator}:{shape.denominator})"
+    keep = ".mp4 and .mov, or libx264 and libx265, keep it"
+    if codec == "ffv1":
+        return (
+            f"{said} may be lost: {codec} has it in its frames at most, and some players of {suffix} show them square; "
+            f"{keep}"
+        )
+    return f"{said} is not kept: {codec} in {suffix} shows them square; {keep}"
 
 
 def _alpha_codec(muxer: str, info: ClipInfo) -> str | None:

@@ -21,8 +21,9 @@ import numpy as np
 from vedit.errors import VeditError
 from vedit.video.clip import ClipInfo, Orientation
 from vedit.video.color import LIMITED, Converter, alpha_of, has_alpha, is_rgb, transparent
-from vedit.video.encoding import EncoderOptions, plan_output
+from vedit.video.encoding import EncoderOptions, plan_output, shape_lost
 from vedit.video.mask import composite
+from vedit.video.matroska import describe_shape
 from vedit.video.outfile import OutFile, StdOut, write_failure
 from vedit.video.reader import SourceFrame
 from vedit.video.sidedata import side_data
@@ -359,7 +360,17 @@ class Writer:
         self._copier.copy_until(self._container, None)
         self._copier.close()
         self._container.close()
+        self._describe_shape()
         self._file.complete()
+
+    def _describe_shape(self) -> None:
+        """Matroska's muxer has not heard of pixels that are not square: see :mod:`vedit.video.matroska`."""
+        shape = self._stream.codec_context.sample_aspect_ratio if self.info.sar not in (None, 1) else None
+        if not shape or self.plan.format not in ("matroska", "webm") or not isinstance(self._file, OutFile):
+            return
+        told = describe_shape(self._file, *self._size, shape)
+        if not told and self.plan.codec not in ("libx264", "libx265"):  # these say it in their own data
+            self.warnings.append(shape_lost(self.info.sar, self.plan.codec, Path(self.path).suffix.lower()))
 
     def abort(self) -> None:
         """Leaves nothing behind. Safe to call twice, and after :meth:`commit` it does nothing."""
