@@ -1,6 +1,7 @@
 """The role of the image-to-video model in nano's bundle."""
 
 import json
+import shutil
 
 from vedit import weights
 from vedit.training.recipes.nano_bundle import PICTURES, last_check, write_role
@@ -10,10 +11,14 @@ from vedit.training.recipes.nano_image2video import PRESET, SCHEDULER
 def test_the_written_role_opens(tmp_path, tiny_models):
     folder = tiny_models.write_bundle(tmp_path / "tiny")
     description = json.loads((folder / "bundle.json").read_text())
+    shutil.copytree(folder / "vae", folder / "image2video" / "vae")
     written = write_role(folder, "image2video", SCHEDULER, PRESET, PICTURES)
-    assert written == description["roles"]["image2video"]
+    assert written == description["roles"]["image2video"] | {"vae": "image2video/vae"}, "it has one of its own"
+    description["roles"]["image2video"] = written
+    (folder / "bundle.json").write_text(json.dumps(description))
     weights.write_manifest(folder)
     bundle = weights.open_bundle(folder, "image2video", verify=True)
+    assert bundle.components["vae"] == folder / "image2video" / "vae"
     assert bundle.preset["fps_offset"] == 0
     assert weights.load_levels(bundle.components["scheduler"]).sigma_max == 80.0
 
@@ -33,6 +38,8 @@ def test_a_part_is_put_into_a_bundle_that_is_there(tmp_path, tiny_models):
     description = json.loads((folder / "bundle.json").read_text())
     run = tmp_path / "run"
     (folder / "image2video" / "unet").rename(run.mkdir() or run / "unet")  # as a training leaves it
+    shutil.copytree(folder / "vae", run / "vae")
+    description["roles"]["image2video"]["vae"] = "image2video/vae"
     (run / "state.json").write_text(
         json.dumps({"identity": {"recipe": "x", "batch": 6, "seed": 1}, "step": 70, "seconds": 125.4})
     )

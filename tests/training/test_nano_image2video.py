@@ -1,201 +1,264 @@
 """The recipe of nano's image-to-video model, on tiny parts."""
 
+import contextlib
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from vedit import weights
+from vedit.diffusion.edm import EDM
 from vedit.engines.image2video import Image2Video, Image2VideoSettings
+from vedit.engines.revideo import Settings as Told
 from vedit.engines.shared import Tally
-from vedit.errors import VeditError
-from vedit.training.moving_clips import encode_clips
-from vedit.training.recipes.nano_image2video import (
-    PRESET,
-    SCHEDULER,
-    Settings,
-    checker,
-    draw_grid,
-    export,
-    fit,
-    generate,
-    loss_of,
-)
+from vedit.nets.revideo import ReVideoConfig, ReVideoUNet, begin_with_motion
+from vedit.training.common import Run
+from vedit.training.moving_clips import Mixed, View, WorldClips, draw_clips
+from vedit.training.recipes import nano_image2video as recipe
+from vedit.training.recipes import nano_revideo
+from vedit.training.revideo import Trainer, draw_batch
+from vedit.weights import adapter
 
 torch.set_num_threads(1)
+CONFIG = ReVideoConfig((16, 16, 16, 16), 11, 2.0)
 
 
 @pytest.fixture(scope="module")
-def parts(tmp_path_factory, tiny_models):
-    folder = tiny_models.write_bundle(tmp_path_factory.mktemp("models") / "tiny")
-    codec = weights.load_vae(folder / "vae")
-    encoder = weights.load_image_encoder(folder / "clip", folder / "clip")
-    return folder, torch.no_grad()(codec.encode), torch.no_grad()(encoder), codec
+def folder(tmp_path_factory, tiny_models):
+    return tiny_models.write_bundle(tmp_path_factory.mktemp("models") / "tiny")
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory, parts):
-    return encode_clips(tmp_path_factory.mktemp("data") / "clips", 1, 4, 2, 64, 4, parts[1], parts[2], workers=0)
+def data(tmp_path_factory):
+    return draw_clips(tmp_path_factory.mktemp("data") / "clips", 1, 4, 2, 64, 4, workers=0)
+
+
+@pytest.fixture
+def base(folder):
+    parts = weights.open_bundle(folder, "image2video").components
+    return Image2Video(
+        weights.load_vae(parts["vae"]),
+        weights.load_image_encoder(parts["image_encoder"], parts["feature_extractor"]),
+        weights.load_image2video_unet(parts["unet"]),
+        EDM.from_config(recipe.SCHEDULER),
+    )
+
+
+def control(base):
+    torch.manual_seed(1)
+    made = ReVideoUNet(base.network, ReVideoConfig.of(base.network.config, base.codec.stride))
+    begin_with_motion(made.control)
+    return made
 
 
 def settings(**changes):
-    return Settings(**{"steps": 3, "batch": 2, "whole_share": 0.0, "save_every": 2} | changes)
+    return replace(recipe.TOGETHER, **{"steps": 4, "batch": 2, "save_every": 2, "log_every": 1, "warm": 1} | changes)
 
 
-def test_what_is_kept_is_what_was_drawn(data, parts):
-    assert len(data) == 8
-    pixels = torch.from_numpy(data.parts["frames"][3]).permute(0, 3, 1, 2).float() / 127.5 - 1
-    torch.testing.assert_close(
-        torch.from_numpy(data.parts["latents"][3].astype(np.float32)), parts[1](pixels), atol=2e-2, rtol=1e-2
-    )
-    batch = data.take(np.array([3]), np.array([True]), np.array([False]))
-    backwards = torch.from_numpy(data.parts["latents"][3, ::-1].astype(np.float32))
-    torch.testing.assert_close(batch.latents[0], backwards)
-    torch.testing.assert_close(batch.first[0], backwards[0])
-    torch.testing.assert_close(
-        batch.embedding[0, 0], torch.from_numpy(data.parts["embeddings"][3, 1].astype(np.float32))
-    )
-    assert batch.ids[0, 2] == 0
-    noisy = data.take(np.array([3]), np.array([False]), np.array([True]))
-    assert noisy.ids[0, 2] == data.parts["numbers"][3, 2] > 0
-    assert not torch.equal(noisy.first[0], noisy.latents[0, 0])
+def test_a_kept_folder_is_opened_and_not_drawn_again(tmp_path, data, monkeypatch):
+    assert len(data) == 8 and data.parts["numbers"].shape == (8, 2)
+    first = draw_clips(tmp_path / "clips", 2, 1, 1, 64, 3, workers=0)
+    monkeypatch.setattr("vedit.training.moving_clips.draw_several", None)
+    again = draw_clips(tmp_path / "clips", 2, 1, 1, 64, 3, workers=0)
+    assert np.array_equal(first.parts["frames"], again.parts["frames"])
 
 
-def test_a_window_is_the_same_part_of_every_frame(data):
-    whole = data.take(np.array([1, 2]), np.array([False, False]), np.array([False, False]))
-    side = whole.latents.shape[-1] - 3
-    part = whole.window(np.random.default_rng(4), side)
-    places = []
-    for index in range(2):
-        assert torch.equal(part.first[index], part.latents[index, 0])
-        places += [
-            (index, y, x)
-            for y in range(4)
-            for x in range(4)
-            if torch.equal(part.latents[index], whole.latents[index, ..., y : y + side, x : x + side])
-        ]
-    assert [place[0] for place in places] == [0, 1] and places[0][1:] != places[1][1:]
-    assert torch.equal(part.ids, whole.ids)
+def test_a_view_scales_pictures_tracks_things_and_motion_alike(data):
+    """The same clip, seen whole, at its size and at half of it: what is at a track stays at the track."""
+    source = WorldClips(data, "test")
+    halves, wholes = source.at(View(32, 64, 64)), source.at(View(64, 64, 64))
+    for index in range(len(data)):
+        half, whole = (view.take(index, np.random.default_rng([9, index])) for view in (halves, wholes))
+        assert half.pixels.shape == (4, 32, 32, 3) and half.things is not None and whole.things is not None
+        assert half.things.mean() == pytest.approx(whole.things.mean(), abs=1e-3)
+        inner = ((whole.tracks >= 0.5) & (whole.tracks <= 62.5)).all((0, 2))  # half a small pixel is lost at the rim
+        np.testing.assert_allclose(half.tracks * 2 + 0.5, whole.tracks[:, inner], atol=1e-5)
+        assert half.numbers is not None and whole.numbers is not None
+        assert half.numbers[0] == whole.numbers[0] and half.numbers[1] <= whole.numbers[1]
+        small = whole.pixels.reshape(4, 32, 2, 32, 2, 3).mean((2, 4))
+        assert np.abs(half.pixels - small).max() <= 1.0
 
 
-def test_early_steps_see_windows(tmp_path, data, tiny_models):
-    seen = []
-
-    class Spy(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.weight = torch.nn.Parameter(torch.zeros(1))
-
-        def forward(self, sample, *_, return_dict):
-            seen.append(sample.shape[-1])
-            return (sample[:, :, : sample.shape[2] // 2] * self.weight,)
-
-    fit(tmp_path / "run", Spy(), data, None, settings(steps=6, window=5, window_share=0.5))
-    assert seen == [5, 5, 5, 8, 8, 8]
-
-
-def test_a_run_that_goes_on_from_weights_says_so(tmp_path, data, tiny_models):
-    fit(tmp_path / "run", tiny_models.image2video_unet(), data, None, settings(steps=1), began="a" * 64)
-    identity = json.loads((tmp_path / "run" / "state.json").read_text())["identity"]
-    assert identity["began"] == "a" * 64
-    with pytest.raises(VeditError, match="other settings \\(began\\)"):
-        fit(tmp_path / "run", tiny_models.image2video_unet(), data, None, settings(steps=1), resume=True)
+def test_some_clips_are_pasted_and_tell_all_their_tracks(data):
+    view = WorldClips(data, "test").at(View(32, 32, 64))
+    mixed = Mixed(view, 0.5)
+    drawn = [mixed.draw(np.random.default_rng(seed)) for seed in range(40)]
+    pasted = [clip for clip in drawn if clip.few]
+    assert 10 < len(pasted) < 30 and all(clip.tracks.shape[1] <= 6 for clip in pasted)
+    assert all(clip.pixels.shape == (4, 32, 32, 3) for clip in drawn)
+    for clip in pasted:
+        assert clip.things is not None and bool((clip.things >= clip.things[:1]).all())
+    only = draw_batch(Mixed(view, 1.0), settings(batch=1, alone=0.0), CONFIG, 5, 8)
+    clip = Mixed(view, 1.0).draw(np.random.default_rng(0))
+    assert only.given is not None and float(only.given.motion[:, 0].abs().max()) == 0
+    assert np.linalg.norm(np.diff(clip.tracks, axis=0), axis=-1).max() < 32
 
 
-def test_a_kept_folder_is_opened_and_not_drawn_again(tmp_path, parts):
-    first = encode_clips(tmp_path / "clips", 2, 1, 1, 64, 3, parts[1], parts[2], workers=0)
-
-    def refuse(_):
-        raise AssertionError("encoded again")
-
-    again = encode_clips(tmp_path / "clips", 2, 1, 1, 64, 3, refuse, refuse)
-    with pytest.raises(VeditError, match="encoded by other models"):
-        encode_clips(tmp_path / "clips", 2, 1, 1, 64, 3, refuse, refuse, models="b")
-    assert np.array_equal(first.parts["latents"], again.parts["latents"])
+def test_small_squares_first_and_large_ones_at_the_end():
+    asked = replace(recipe.TOGETHER, steps=1000)
+    early, late = ([recipe.size_of_step(step, asked) for step in range(*span)] for span in ((0, 600), (600, 1000)))
+    assert {side for side, _ in early} == {48, 64} and {side for side, _ in late} == {48, 64, 96}
+    assert np.mean([side == 48 for side, _ in early]) > 0.5 > 0.35 > np.mean([side == 48 for side, _ in late])
+    assert {count for side, count in late if side == 96} == {3}
 
 
-def test_the_loss_knows_its_target(data):
-    """A network that returns v itself has no loss; one that returns nothing has that of v."""
-    batch = data.batch(np.random.default_rng(0), 4)
-    told = {}
+def test_base_and_prior_learn_together_and_resume_to_the_same_weights(tmp_path, data, base, folder):
+    """One step moves the base and the control's motion, not what later stages train."""
+    source = WorldClips(data, "test")
 
-    def spy(sample, level, embedding, ids, return_dict):
-        told.update(sample=sample, level=level, embedding=embedding, ids=ids)
-        return (torch.zeros_like(batch.latents),)
+    def train(name, steps, network, resume=False):
+        asked = settings()
+        run = Run(tmp_path / name, {"recipe": "test"}, resume)
+        trainer = recipe.Together(base, network, Told(), asked, source)
+        trainer.batch = lambda step: draw_batch(  # type: ignore[method-assign]
+            source.at(View(32, 32, 64)), asked, network.control.config, step, base.codec.stride
+        )
 
-    loss = loss_of(spy, batch, settings(drop_picture=0.0, drop_embedding=0.0), torch.Generator().manual_seed(0))
-    sigma = torch.exp(4 * told["level"]).view(-1, 1, 1, 1, 1)
-    z, first = told["sample"].chunk(2, dim=2)
-    torch.testing.assert_close(first, batch.first[:, None].expand_as(first))
-    noise = (z * torch.sqrt(1 + sigma**2) - batch.latents) / sigma
-    target = (noise - sigma * batch.latents) / torch.sqrt(1 + sigma**2)
-    torch.testing.assert_close(loss, target.square().mean(), rtol=1e-3, atol=1e-4)
-    assert torch.equal(told["ids"], batch.ids)
-    loss_of(spy, batch, settings(drop_picture=1.0), torch.Generator().manual_seed(0))
-    assert not told["embedding"].any() and not told["sample"].chunk(2, dim=2)[1].any() and told["ids"].any()
-    loss_of(spy, batch, settings(drop_picture=0.0, drop_embedding=1.0), torch.Generator().manual_seed(0))
-    assert not told["embedding"].any() and told["sample"].chunk(2, dim=2)[1].any()
+        def stop(_, step):
+            if step == steps:
+                raise KeyboardInterrupt
+            return {"first_error": 0.5}
 
+        with contextlib.suppress(KeyboardInterrupt):
+            trainer.fit(run, check=stop)
+        return {name: p.detach().clone() for name, p in network.named_parameters()}
 
-def test_a_resumed_run_ends_at_the_same_weights(tmp_path, data, tiny_models):
-    def train(out, steps, resume=False):
-        network = tiny_models.image2video_unet()
-        return fit(
-            tmp_path / out, network, data, data, settings(steps=4, save_every=2, whole_share=0.5), resume=resume
-        ), network
+    began = {name: p.detach().clone() for name, p in control(base).named_parameters()}
 
-    straight, _ = train("straight", 4)
+    def fresh():
+        base.network.load_state_dict({n.removeprefix("base."): p for n, p in began.items() if n.startswith("base.")})
+        return control(base)
 
-    def stop(network, step):
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        fit(
-            tmp_path / "broken", tiny_models.image2video_unet(), data, data,
-            settings(steps=4, save_every=2, whole_share=0.5), check=stop,
-        )  # fmt: skip
-    resumed, _ = train("broken", 4, resume=True)
-    for name, value in straight.values.items():
-        torch.testing.assert_close(resumed.values[name], value, rtol=0, atol=0)
+    straight = train("straight", 99, fresh())
+    train("broken", 2, fresh())
+    resumed = train("broken", 99, fresh(), resume=True)
+    for name, value in straight.items():
+        torch.testing.assert_close(resumed[name], value, rtol=0, atol=0)
+    changed = {name for name, value in straight.items() if not torch.equal(value, began[name])}
+    assert "base.conv_in.weight" in changed and "control.motion.layers.conv_out.weight" in changed
+    assert not any(name.startswith(("control.gate.", "control.content.")) for name in changed)
+    assert '"first_error": 0.5' in (tmp_path / "straight" / "log.jsonl").read_text()
 
 
-def test_the_check_sees_a_frozen_clip_and_draws(tmp_path, data, parts, tiny_models):
-    network = tiny_models.image2video_unet()
-    figures = checker(
-        data,
-        "cpu",
-        lambda truth, made, step: draw_grid(truth, made, torch.no_grad()(parts[3].decode), tmp_path / "grid.png"),
-    )(network, 1)
-    assert set(figures) == {"loss_0.5", "loss_3", "loss_20", "first_error", "change"}
-    assert (tmp_path / "grid.png").stat().st_size > 1000
-
-    def still(sample, level, embedding, ids, return_dict):
-        """What a network says that holds every frame for the first one."""
-        z = sample.chunk(2, dim=2)[0]
-        first = torch.from_numpy(data.parts["latents"][: len(z), :1].astype(np.float32))
-        sigma = torch.exp(4 * level).view(-1, 1, 1, 1, 1)
-        alpha = 1 / torch.sqrt(1 + sigma**2)
-        return ((alpha * z - first) / (sigma * alpha),)
-
-    assert checker(data, "cpu")(still, 1)["change"] < 0.05  # type: ignore[arg-type]
+def test_motion_is_heard_from_the_first_step_on(base):
+    """Torch's own weights let a hundredth of it through."""
+    told = torch.zeros(1, 2, 64, 64)
+    told[:, :, 24:40, 24:40] = 3.0
+    network = control(base)
+    heard = [network.control.fused(network.control.motion(part)) for part in (told, torch.zeros_like(told))]
+    assert 0.1 < float((heard[0] - heard[1]).std()) < 10
 
 
-def test_what_is_exported_opens_and_samples_alike(tmp_path, data, parts, tiny_models):
-    """The recipe's own sampler and the engines' base make the same clip of the same noise."""
-    folder = tiny_models.write_bundle(tmp_path / "tiny")
-    export(tiny_models.image2video_unet(), folder / "image2video")
-    weights.write_manifest(folder)
-    bundle = weights.open_bundle(folder, "image2video")
-    assert bundle.preset == PRESET | {"max_frames": 32}
-    assert json.loads((folder / "image2video/scheduler/scheduler_config.json").read_text()) == SCHEDULER
-    base = Image2Video.from_bundle(bundle, device="cpu", dtype=torch.float32)
-    batch = data.take(np.array([0]), np.array([False]), np.array([False]))
-    made = generate(base.network, batch, steps=3)
-    chosen = Image2VideoSettings(steps=3, max_guidance=PRESET["max_guidance"], fps_offset=0, noise_augmentation=0.0)
-    condition = base.condition(torch.zeros(3, 64, 64), chosen)
-    condition = type(condition)(batch.embedding, batch.first[0], batch.ids)
-    noise = torch.randn(batch.latents.shape, generator=torch.Generator().manual_seed(3))[0]
+def test_the_loss_counts_more_where_things_are(data, base):
+    """All the weight on things gives the error there; none gives the mean over all."""
+    source = WorldClips(data, "test").at(View(32, 64, 64))
+    network = control(base)
+    asked = settings(things=0.0, dropout=0.0, drop_embedding=0.0, noisy_share=0.0, alone=0.0)
+    batch = draw_batch(source, asked, network.control.config, 1, base.codec.stride)
+    assert 0 < float(batch.things.mean()) < 1
+
+    def loss(things, where):
+        given = replace(batch, things=where)
+        return float(Trainer(base, network, Told(), replace(asked, things=things), source).loss(0, given))
+
+    every = loss(0.0, batch.things)
+    assert loss(5.0, torch.ones_like(batch.things)) == pytest.approx(every, rel=1e-5)
+    inside, outside = loss(1e6, batch.things), loss(1e6, 1 - batch.things)
+    assert min(inside, outside) < every < max(inside, outside)
+
+
+def test_first_frames_have_noise_of_which_the_network_is_told(data, base):
+    source = WorldClips(data, "test").at(View(32, 64, 64))
+    network, told = control(base), []
+    network.forward = lambda sample, *rest: told.append((sample, rest)) or sample[:, :, : sample.shape[2] // 2]  # type: ignore[method-assign]
+    for share in (0.0, 1.0):
+        asked = settings(noisy_share=share, dropout=0.0, drop_embedding=0.0, alone=0.0)
+        batch = draw_batch(source, asked, network.control.config, 1, base.codec.stride)
+        Trainer(base, network, Told(noise_augmentation=0.0), asked, source).loss(0, batch)
+    (clean, (_, _, none, *_)), (noisy, (_, _, some, *_)) = told
+    assert not none[:, 2].any() and bool((some[:, 2] >= 0.005).all()) and bool((some[:, 2] <= 0.1).all())
+    assert not torch.equal(clean.chunk(2, 2)[1], noisy.chunk(2, 2)[1])
+
+
+def test_the_check_compares_tracks_and_draws(tmp_path, data, base):
+    held = WorldClips(data, "held")
+    drawn = tmp_path / "grid.png"
+    check = recipe.checker(base, held, lambda pairs, step: recipe.draw_grid(pairs, base.codec.decode, drawn))
+    network = control(base)
+    figures = check(network, 1)
+    kinds = {f"{k}{n}_{s}" for k in ("", "pasted_") for n in ("true", "other", "none") for s in (4, 20)}
+    assert set(figures) == kinds | {"first_error", "change"}
+    assert figures["true_4"] == figures["other_4"] == figures["none_4"], "an untrained control is silent"
+    assert drawn.stat().st_size > 1000
+    with torch.no_grad():
+        for layer in network.control.skips:
+            layer.weight.normal_(0, 0.5)
+    figures = check(network, 1)
+    assert figures["pasted_true_4"] != figures["pasted_other_4"] != figures["pasted_none_4"]
+
+
+def test_the_autoencoder_begins_as_principal_components_and_only_its_decoder_learns(tmp_path, data):
+    recipe.train_vae(tmp_path, WorldClips(data, "test"), 2, 1, "cpu", False)
+    codec = weights.load_vae(tmp_path / "vae")
+    assert codec.stride == 4 and codec.channels == 5
+    pixels = torch.from_numpy(np.array(data.parts["frames"][0])).permute(0, 3, 1, 2).float() / 127.5 - 1
     with torch.inference_mode():
-        found = base.sample(base.levels.start(noise), condition, chosen, Tally())
-    assert float((found - made[0]).abs().mean() / made.abs().mean()) < 0.1  # one of them rounds to bf16
+        latents, halves = codec.encode(pixels), codec.encode(0.5 * pixels)
+        black = codec.encode(0 * pixels)
+    torch.testing.assert_close(halves, (latents + black) / 2, atol=2e-3, rtol=0)  # it is linear
+    error = float((codec.decode(latents) - pixels).square().mean())
+    assert error < 0.1 * float(pixels.square().mean())
+
+
+def test_a_training_goes_on_from_what_another_left(tmp_path, base):
+    network = control(base)
+    with torch.no_grad():
+        for p in network.base.parameters():
+            p.copy_(p.bfloat16())  # as they are kept
+    values = {name: p.detach().clone() for name, p in network.named_parameters()}
+    recipe.export(network, tmp_path)
+    again = recipe.begun(tmp_path)
+    assert again.control.config == network.control.config
+    for name, p in again.named_parameters():
+        assert torch.equal(p, values[name]), name
+
+
+def test_what_is_exported_opens_and_its_prior_is_stage_one(tmp_path, base, tiny_models):
+    bundle = tiny_models.write_bundle(tmp_path / "tiny")
+    network = control(base)
+    with torch.no_grad():
+        for p in network.parameters():
+            p.copy_(p.bfloat16())
+    before = {name: p.detach().clone() for name, p in network.control.named_parameters()}
+    recipe.export(network, bundle / "image2video")
+    (bundle / "image2video" / recipe.PRIOR).rename(tmp_path / recipe.PRIOR)
+    weights.write_manifest(bundle)
+    opened = weights.open_bundle(bundle, "image2video")
+    assert opened.preset == recipe.PRESET | {"max_frames": 32}
+    assert json.loads((bundle / "image2video/scheduler/scheduler_config.json").read_text()) == recipe.SCHEDULER
+    made = nano_revideo.adapter_of(tmp_path, opened, tmp_path / "control")
+    about, tensors = adapter.load(made, "revideo", opened)
+    assert about.network["stage"] == 1 and len(about.training["prior"]) == 64
+    for name, value in before.items():
+        assert torch.equal(tensors[f"control.{name}"], value)
+    assert nano_revideo.adapter_of(tmp_path / "elsewhere", opened, tmp_path / "control") == made, "made once"
+
+
+def test_a_made_clip_is_that_of_the_engine(base, data):
+    """The check's sampler and the engines' base make the same clip of the same noise."""
+    network = control(base)
+    source = WorldClips(data, "test").at(View(32, 64, 64))
+    batch = draw_batch(source, settings(alone=0.0), network.control.config, 1, base.codec.stride)
+    told = Told(steps=3, min_guidance=1.0, max_guidance=1.0, fps_offset=0, noise_augmentation=0.0)
+    truth, made = recipe.made_and_true(base, network, batch, 0, told)
+    assert batch.numbers[0] is not None
+    fps, bucket = batch.numbers[0]
+    chosen = Image2VideoSettings(
+        steps=3, min_guidance=1.0, max_guidance=1.0, fps=fps, motion_bucket=bucket, fps_offset=0, noise_augmentation=0.0
+    )
+    noise = recipe.frame_noise(3, range(len(truth)), truth.shape[1:])
+    with torch.inference_mode():
+        alone = base.sample(base.levels.start(noise), base.condition(batch.pixels[0, 0], chosen), chosen, Tally())
+    torch.testing.assert_close(alone, made)  # the control is still silent

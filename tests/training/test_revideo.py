@@ -20,7 +20,8 @@ from vedit.engines.image2video import Image2Video
 from vedit.errors import InputError, UsageError, VeditError
 from vedit.nets.revideo import ReVideoConfig
 from vedit.training import revideo as loop
-from vedit.training.moving import Moving, WorldClips, in_sight, read_clips
+from vedit.training.moving import Moving, read_clips
+from vedit.training.moving_clips import MovingClips, View, WorldClips, in_sight
 from vedit.training.recipes import nano_revideo, revideo
 from vedit.training.revideo import Settings, draw_batch
 from vedit.training.trajectories import choose, lengths, random_box
@@ -320,19 +321,18 @@ def test_the_command(model, clip, tmp_path):
 
 def test_parts_of_clips_keep_their_tracks():
     """Every pixel says where it is in the whole clip; a track that is kept stays on its pixel."""
-    from vedit.training.moving_clips import MovingClips
-
     frames = np.zeros((1, 4, 24, 32, 3), np.uint8)
     frames[..., 0], frames[..., 1] = np.arange(32), np.arange(24)[:, None]
     points = np.array([[3, 4], [16, 12], [30, 20], [10, 21]], float)
     tracks = np.repeat(points[None], 4, 0)[None]
     tracks[0, :, 1, 0] += np.arange(4)  # one moves, over pixels that do not
-    parts = {"frames": frames, "tracks": tracks, "owners": np.zeros((1, 4), int), "latents": np.zeros((1, 1))}
+    parts = {"frames": frames, "tracks": tracks, "owners": np.zeros((1, 4), int)}
     parts |= {"layers": np.zeros((1, 4, 24, 32), int), "numbers": np.array([[12, 80, 0, 0]], np.float32)}
     source, kept = WorldClips(MovingClips(parts), "test"), set()
-    assert source.parts(16).identity == "test:16" and source.parts(99).identity == "test:24"
+    part = source.at(View(16, 16, 16))
+    assert part.identity == "test:16:16:16" and source.at(View(8, 99, 99)).identity == "test:8:24:24"
     for seed in range(30):
-        drawn = source.parts(16).draw(np.random.default_rng(seed))
+        drawn = part.draw(np.random.default_rng(seed))
         assert drawn.pixels.shape == (4, 16, 16, 3)
         kept.add(drawn.tracks.shape[1])
         for track in np.rint(drawn.tracks).astype(int).transpose(1, 0, 2):
@@ -346,12 +346,11 @@ def test_parts_of_clips_keep_their_tracks():
 
 
 def test_nano_shares_the_first_stages_between_variants(model, tmp_path):
-    from vedit.training.moving_clips import MovingClips
     from vedit.world.moving import clips
 
     drawn = list(clips(1, 0, 64, 4, 2))
     parts = {name: np.stack([getattr(one, name) for one in drawn]) for name in ("frames", "layers", "tracks", "owners")}
-    parts |= {"numbers": np.array([[12, 80, 0, 0]] * 2, np.float32), "latents": np.zeros((2, 1))}
+    parts |= {"numbers": np.array([[12, 80, 0, 0]] * 2, np.float32)}
     source = WorldClips(MovingClips(parts), "test")
     one = source.draw(np.random.default_rng(0))
     assert one.numbers == (12.0, 80.0) and one.tracks.shape[0] == 4
@@ -377,7 +376,7 @@ def test_a_control_goes_into_a_bundle(model, tmp_path):
     adapter.save(tmp_path / "control", about, network.added())
     nano_revideo.install(tmp_path / "control", bundle)
     again = weights.open_bundle(bundle, "image2video", verify=True)
-    assert again.preset["crop"] == 128 and again.parts_sha256 == opened.parts_sha256
+    assert again.preset["crop"] == 64 and again.parts_sha256 == opened.parts_sha256
     engine: Any = engines.load("revideo", again, {"steps": 1}, dtype="fp32")
     kept = engine.network.control.conv_in.weight
     assert torch.equal(kept, base.network.conv_in.weight.to(torch.bfloat16).float())

@@ -153,12 +153,12 @@ def loss(
     weight λ = 1/c_out² that its table 1 asks for).
 
     ``network(z, c_noise)`` gives F for latents (B, T, C, h, w). ``clean`` and ``noise``: of that shape; ``sigma``:
-    (B,). ``weight``: (C,), of the latents' channels; none: all alike.
+    (B,). ``weight``: of the squares, broadcast to the latents; none: all alike.
     """
     each = sigma.view(-1, *[1] * (clean.ndim - 1))
     output = network(to_network(clean + each * noise, each), torch.as_tensor(c_noise(sigma))).float()
     squared = (output - target(clean, noise, each)).square()
-    return (squared if weight is None else squared * weight.to(squared).view(-1, 1, 1)).mean()
+    return (squared if weight is None else squared * weight.to(squared)).mean()
 
 
 def log_normal(count: int, mean: float, deviation: float, generator: torch.Generator) -> torch.Tensor:

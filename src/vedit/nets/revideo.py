@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 HALF = 0.5  # Γ before SAFM is trained: in the training's stages 1 and 2
 
 Fusion = Literal["safm", "no-time", "sum"]
-Stage = Literal[1, 2, 3]
+Stage = Literal[0, 1, 2, 3]
 Tuned = Literal["temporal", "everything"]
 
 # Of the encoders' widths to the base's first, from full size to the latent's: 16-32-96-256 at 320.
@@ -51,7 +51,7 @@ class ReVideoConfig:
         """What fits a base U-Net's configuration and its autoencoder's stride; SVD's gives the published values.
 
         Widths go with the base's first, the Gaussian with the size that the base was made for, but it never becomes
-        narrower than half a latent. Raises ``ValueError`` for a stride that is not 2, 4 or 8.
+        narrower than three quarters of a latent. Raises ``ValueError`` for a stride that is not 2, 4 or 8.
         """
         levels = stride.bit_length() - 1
         if not 1 <= levels < len(_SHARES) or stride != 1 << levels:
@@ -60,7 +60,7 @@ class ReVideoConfig:
         widths = tuple(max(_NARROWEST, -(-int(share * first) // 8) * 8) for share in _SHARES[-levels - 1 :])
         side = base.get("sample_size") or _PUBLISHED_SIDE // 8
         side = min(side) if isinstance(side, (list, tuple)) else side
-        sigma = max(stride / 2, _PUBLISHED_SIGMA * int(side) * stride / _PUBLISHED_SIDE)
+        sigma = max(0.75 * stride, _PUBLISHED_SIGMA * int(side) * stride / _PUBLISHED_SIDE)
         return cls(widths, 2 * int(2.5 * sigma) + 1, sigma, fusion)
 
 
@@ -115,7 +115,9 @@ def kept_content(frames: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
 class Encoder(nn.Module):
     """Pixels (N, C, H, W) to features (N, out, H/2ⁿ, W/2ⁿ); zero until it is trained.
 
-    ControlNet's embedding of a condition, which the published weights name and shape the same.
+    ControlNet's embedding of a condition, which the published weights name and shape the same. Its inner convolutions
+    begin wide enough that what is put in does not fade on the way: torch's own would shrink it a hundredfold, and then
+    a short training never hears of it.
     """
 
     def __init__(self, channels: int, out: int, widths: tuple[int, ...]) -> None:
@@ -123,6 +125,8 @@ class Encoder(nn.Module):
         from diffusers.models.controlnets.controlnet import ControlNetConditioningEmbedding
 
         self.layers = ControlNetConditioningEmbedding(out, channels, widths)
+        for layer in (self.layers.conv_in, *self.layers.blocks):
+            _begin(layer, "relu")
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """See the class."""
@@ -233,8 +237,11 @@ class ReVideoUNet(nn.Module):
 
         1: the control branch, the paths of content and of SAFM aside. 2: the path of content too. 3: keys and values of
         temporal self-attention in base and control, and SAFM; with ``tuned`` "everything" the whole control branch too.
+        0, which is not the paper's: what 1 trains and the base, for a base that is trained from nothing.
         """
         named = dict(self.named_parameters())
+        if stage == 0:
+            return {name: p for name, p in named.items() if name.startswith("base.")} | self.trained(1)
         if stage == 3 and tuned == "temporal":
             return {name: p for name, p in named.items() if _is_temporal_key(name) or name.startswith("control.gate.")}
         left_out = {1: ("control.gate.", "control.content."), 2: ("control.gate.",), 3: ()}[stage]
@@ -288,6 +295,19 @@ def skip_widths(base: UNetSpatioTemporalConditionModel) -> list[int]:
     for block, width in zip(blocks, base.config["block_out_channels"], strict=True):
         widths += [int(width)] * (len(block.resnets) + len(block.downsamplers or ()))
     return widths
+
+
+def begin_with_motion(control: ReVideoControl) -> None:
+    """Let the motion through from the first step on, for a base that knows nothing yet that it could disturb."""
+    _begin(control.motion.layers.conv_out, "linear")
+    _begin(control.fused, "linear")
+
+
+def _begin(layer: nn.Module, after: Literal["relu", "linear"]) -> None:
+    """Weights that keep the variance of what comes in (He et al. 2015), without a bias; ``after``: what follows."""
+    assert isinstance(layer, nn.Conv2d) and layer.bias is not None
+    nn.init.kaiming_normal_(layer.weight, nonlinearity=after)
+    nn.init.zeros_(layer.bias)
 
 
 def _zero_convolution(width: int) -> nn.Conv2d:

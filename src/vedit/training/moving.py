@@ -1,18 +1,15 @@
-"""Clips with tracks, for training motion control: a person's own, followed by a point tracker, or drawn ones."""
+"""Clips with tracks, for training motion control: a person's own, followed by a point tracker."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from vedit.errors import InputError, UsageError
-
-if TYPE_CHECKING:
-    from vedit.training.moving_clips import MovingClips
 
 GRID = 1 / 8  # between the points that are followed, as a share of the pictures' short side
 
@@ -22,11 +19,15 @@ class Moving:
     """A stretch of a clip: ``pixels`` (T, H, W, 3) uint8 and the ``tracks`` (T, N, 2) of points that stay in sight.
 
     ``numbers``: frames a second and motion bucket, as the network is told them; None: the model's usual ones.
+    ``things``: (T, H, W) float32, 1 where a thing is or was in the first frame, where that is known. ``few``: whether
+    the tracks are no more than a sample should be told of.
     """
 
     pixels: np.ndarray
     tracks: np.ndarray
     numbers: tuple[float, float] | None = None
+    things: np.ndarray | None = None
+    few: bool = False
 
 
 class Source(Protocol):
@@ -92,50 +93,3 @@ def read_clips(
         clips.append(tensor.permute(0, 2, 3, 1).contiguous().numpy())
     identity = ",".join(sha256(Path(path)) for path in paths) + f":{frames}:{size}:{scale}:{stride}:{start}:{end}"
     return OwnClips(clips, frames, size // multiple * multiple, stride, identity)
-
-
-class WorldClips:
-    """Clips of the moving world, whose tracks are true; forwards or backwards, mirrored or not.
-
-    ``side``: pixels of the random square that is seen of each, by default the whole clip.
-    """
-
-    def __init__(self, clips: MovingClips, identity: str, side: int | None = None) -> None:
-        self.identity = identity if side is None else f"{identity}:{side}"
-        self._clips, self._name, self._side = clips, identity, side
-
-    def parts(self, side: int) -> WorldClips:
-        """The same clips, of which squares of ``side`` pixels are seen, no larger than they are."""
-        return WorldClips(self._clips, self._name, min(side, *self._clips.parts["frames"].shape[2:4]))
-
-    def draw(self, rng: np.random.Generator) -> Moving:
-        """See :class:`Source`."""
-        parts = self._clips.parts
-        index = int(rng.integers(len(self._clips)))
-        pixels, tracks = np.array(parts["frames"][index]), np.array(parts["tracks"][index])
-        seen = in_sight(tracks, parts["layers"][index], parts["owners"][index], pixels.shape[1:3])
-        if self._side is not None:
-            corner = [int(rng.integers(length - self._side + 1)) for length in pixels.shape[2:0:-1]]
-            x, y = corner
-            pixels, tracks = pixels[:, y : y + self._side, x : x + self._side], tracks - corner
-            seen &= ((tracks >= 0) & (tracks <= self._side - 1)).all((0, 2))
-        tracks = tracks[:, seen]
-        if rng.random() < 0.5:
-            pixels, tracks = pixels[:, :, ::-1], tracks * [-1, 1] + [pixels.shape[2] - 1, 0]
-        if rng.random() < 0.5:
-            pixels, tracks = pixels[::-1], tracks[::-1]
-        fps, bucket = (float(value) for value in parts["numbers"][index, :2])
-        return Moving(np.ascontiguousarray(pixels), np.ascontiguousarray(tracks), (fps, bucket))
-
-
-def in_sight(tracks: np.ndarray, layers: np.ndarray, owners: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """(N,) bool: which points stay in a picture of ``size`` (height, width), and on top of what else is there.
-
-    ``tracks`` (T, N, 2), ``layers`` (T, h, w) samples of a picture at even distances, ``owners`` (N,) their layers.
-    """
-    height, width = size
-    inside = ((tracks >= 0) & (tracks <= [width - 1, height - 1])).all((0, 2))
-    step = height // layers.shape[1]
-    at = (np.rint(tracks).astype(int) // step).clip(0, [layers.shape[2] - 1, layers.shape[1] - 1])
-    seen = layers[np.arange(len(tracks))[:, None], at[..., 1], at[..., 0]]
-    return inside & (seen == owners).all(0)

@@ -1,58 +1,30 @@
-"""Clips of the moving world on disk, drawn and encoded once, read as memory maps while a recipe trains.
+"""Clips of the moving world on disk, drawn once, read as memory maps while a recipe trains.
 
-folder/latents.npy     (S, T, C, h, w) float16
-folder/ends.npy        (S, 2, C, h, w) float16: first and last frame, encoded with noise on their pixels
-folder/embeddings.npy  (S, 2, P) float16: first and last frame as CLIP's vectors
-folder/numbers.npy     (S, 4) float32: frames a second, motion bucket, noise on the first frame, on the last
+folder/numbers.npy     (S, 2) float32: frames a second, motion bucket
 folder/frames.npy      (S, T, H, W, 3) uint8
 folder/layers.npy, tracks.npy, owners.npy, centres.npy: as in :class:`vedit.world.moving.MovingClip`
-folder/index.json      {"clips": S, "models": hash of what encoded them}; written last
+folder/index.json      {"clips": S}; written last
 """
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from vedit.errors import VeditError
+from vedit.training.moving import Moving
 from vedit.training.nano import Rows
-from vedit.weights.bundle import read_json
-from vedit.world.moving import MovingClip, draw_several, motion_bucket
+from vedit.world.moving import USUAL_RATE, MovingClip, draw_several, motion_bucket, speed_of
+from vedit.world.pasted import paste
 
-Encode = Callable[[Tensor], Tensor]  # (N, 3, H, W) in [-1, 1] to (N, C, h, w) or (N, P)
-_PARTS = ("latents", "ends", "embeddings", "numbers", "frames", "layers", "tracks", "owners", "centres")
+_PARTS = ("numbers", "frames", "layers", "tracks", "owners", "centres")
 _AT_ONCE = 8  # scenes drawn by one call of a worker
-
-
-@dataclass(frozen=True)
-class Batch:
-    """What a step trains on, B clips. ``reversed``: (B,) bool, those that run backwards; ``chosen``: (B,) which."""
-
-    latents: Tensor  # (B, T, C, h, w)
-    first: Tensor  # (B, C, h, w): the first frame, with noise on it or without
-    embedding: Tensor  # (B, 1, P)
-    ids: Tensor  # (B, 3): frames a second, motion bucket, noise
-    chosen: np.ndarray
-    reversed: np.ndarray
-
-    def window(self, rng: np.random.Generator, side: int) -> Batch:
-        """The same part of all frames, ``side`` latents high and wide, of each clip another one."""
-        rows, columns = (
-            rng.integers(0, length - side + 1, len(self.latents)) for length in self.latents.shape[-2:]
-        )  # fmt: skip
-        parts = [np.s_[..., y : y + side, x : x + side] for y, x in zip(rows, columns, strict=True)]
-        latents = torch.stack([clip[part] for clip, part in zip(self.latents, parts, strict=True)])
-        first = torch.stack([frame[part] for frame, part in zip(self.first, parts, strict=True)])
-        return replace(self, latents=latents, first=first)
 
 
 @dataclass(frozen=True)
@@ -62,87 +34,27 @@ class MovingClips:
     parts: dict[str, np.ndarray]
 
     def __len__(self) -> int:
-        return len(self.parts["latents"])
-
-    def batch(
-        self, rng: np.random.Generator, size: int, *, noisy: float = 0.5, backwards: float = 0.5
-    ) -> Batch:  # fmt: skip
-        """Random clips. ``noisy`` of them have noise on the first frame, ``backwards`` of them run backwards."""
-        chosen = np.sort(rng.choice(len(self), size=min(size, len(self)), replace=False))
-        turned, spoiled = rng.random(len(chosen)) < backwards, rng.random(len(chosen)) < noisy
-        return self.take(chosen, turned, spoiled)
-
-    def take(self, chosen: np.ndarray, turned: np.ndarray, spoiled: np.ndarray) -> Batch:
-        """The clips ``chosen``; ``turned`` and ``spoiled`` say which run backwards and which have a noisy frame."""
-        latents = self.parts["latents"][chosen].astype(np.float32)
-        latents[turned] = latents[turned, ::-1]
-        end = turned.astype(int)
-        numbers = self.parts["numbers"][chosen]
-        first = np.where(
-            spoiled[:, None, None, None], self.parts["ends"][chosen, end].astype(np.float32), latents[:, 0]
-        )
-        noise = np.where(spoiled, numbers[np.arange(len(chosen)), 2 + end], 0.0)
-        embedding = self.parts["embeddings"][chosen, end].astype(np.float32)
-        return Batch(
-            torch.from_numpy(latents),
-            torch.from_numpy(first.astype(np.float32)),
-            torch.from_numpy(embedding)[:, None],
-            torch.from_numpy(np.stack([numbers[:, 0], numbers[:, 1], noise], 1).astype(np.float32)),
-            chosen,
-            turned,
-        )
+        return len(self.parts["frames"])
 
 
-def encode_clips(
-    folder: Path,
-    seed: int,
-    scenes: int,
-    each: int,
-    side: int,
-    frames: int,
-    encode: Encode,
-    embed: Encode,
-    workers: int | None = None,
-    models: str = "",
+def draw_clips(
+    folder: Path, seed: int, scenes: int, each: int, side: int, frames: int, workers: int | None = None
 ) -> MovingClips:
     """Draw ``each`` clips of ``scenes`` scenes into ``folder`` unless it holds them already, and open it.
 
-    ``workers``: processes that draw; none: one a core; 0: this one. ``models``: a hash of what encodes and embeds.
-    Raises ``VeditError`` for a folder whose clips were encoded by others.
+    ``workers``: processes that draw; none: one a core; 0: this one.
     """
-    count, index = scenes * each, folder / "index.json"
-    if index.exists() and read_json(index).get("models", "") != models:
-        raise VeditError(f"{folder}: its clips were encoded by other models; remove it, or choose another --data")
-    if not index.exists():
+    count = scenes * each
+    if not (folder / "index.json").exists():
         rows, at = Rows(folder, count), 0
         for clip in _drawn(seed, scenes, each, side, frames, workers):
-            rng = np.random.default_rng([seed, 7, at])
-            rows.put(at, **{name: value[None] for name, value in _encoded(clip, rng, encode, embed).items()})
+            found = {name: getattr(clip, name)[None] for name in _PARTS if name != "numbers"}
+            rows.put(at, numbers=np.array([[clip.fps, motion_bucket(clip.speed)]], np.float32), **found)
             at += 1
             if at % 400 == 0:
-                print(f"encoded {at} of {count} clips", flush=True)
-        rows.finish({"clips": at, "models": models})
+                print(f"drew {at} of {count} clips", flush=True)
+        rows.finish({"clips": at})
     return MovingClips({name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in _PARTS})
-
-
-def _encoded(clip: MovingClip, rng: np.random.Generator, encode: Encode, embed: Encode) -> dict[str, Any]:
-    pixels = torch.from_numpy(clip.frames).permute(0, 3, 1, 2).float() / 127.5 - 1.0
-    ends = pixels[[0, -1]]
-    strengths = np.exp(rng.uniform(np.log(0.005), np.log(0.1), 2)).astype(np.float32)
-    noise = torch.from_numpy(rng.standard_normal(ends.shape, dtype=np.float32))
-    spoiled = ends + torch.from_numpy(strengths).view(2, 1, 1, 1) * noise
-    latents = encode(torch.cat([pixels, spoiled])).to(torch.float16).numpy()
-    return {
-        "latents": latents[:-2],
-        "ends": latents[-2:],
-        "embeddings": embed(ends).to(torch.float16).numpy(),
-        "numbers": np.array([clip.fps, motion_bucket(clip.speed), *strengths], np.float32),
-        "frames": clip.frames,
-        "layers": clip.layers,
-        "tracks": clip.tracks,
-        "owners": clip.owners,
-        "centres": clip.centres,
-    }
 
 
 def _drawn(seed: int, scenes: int, each: int, side: int, frames: int, workers: int | None) -> Iterator[MovingClip]:
@@ -159,3 +71,126 @@ def _drawn(seed: int, scenes: int, each: int, side: int, frames: int, workers: i
             yield from waiting.pop(0).result()
             if index + 8 < len(jobs):
                 waiting.append(pool.submit(draw_several, jobs[index + 8]))
+
+
+@dataclass(frozen=True)
+class View:
+    """What is seen of a drawn clip: a random square, ``least`` to ``most`` pixels wide, at ``side`` pixels."""
+
+    side: int
+    least: int
+    most: int
+
+
+class WorldClips:
+    """Clips of the moving world, whose tracks are true; forwards or backwards, mirrored and turned or not.
+
+    ``view``: what is seen of each, by default the whole clip. Half of the clips have tracks at every second point of
+    the grid only, so that those of a small thing do not always overlap.
+    """
+
+    def __init__(self, clips: MovingClips, identity: str, view: View | None = None) -> None:
+        self.identity = identity if view is None else f"{identity}:{view.side}:{view.least}:{view.most}"
+        self._clips, self._name, self._view = clips, identity, view
+
+    def __len__(self) -> int:
+        return len(self._clips)
+
+    def at(self, view: View) -> WorldClips:
+        """The same clips, seen in another way; of squares, none is larger than the clips."""
+        whole = min(self._clips.parts["frames"].shape[2:4])
+        return WorldClips(self._clips, self._name, View(view.side, min(view.least, whole), min(view.most, whole)))
+
+    def draw(self, rng: np.random.Generator) -> Moving:
+        """See :class:`vedit.training.moving.Source`."""
+        return self.take(int(rng.integers(len(self._clips))), rng)
+
+    def take(self, index: int, rng: np.random.Generator) -> Moving:
+        """The clip ``index``, in a random view."""
+        parts = self._clips.parts
+        pixels, tracks, layers = (np.array(parts[name][index]) for name in ("frames", "tracks", "layers"))
+        height, width = pixels.shape[1:3]
+        seen = in_sight(tracks, layers, parts["owners"][index], (height, width))
+        fps, bucket = (float(value) for value in parts["numbers"][index, :2])
+        things = (layers > 0).repeat(height // layers.shape[1], 1).repeat(width // layers.shape[2], 2)
+        things = things.astype(np.float32)
+        if self._view is not None:
+            view = self._view
+            square = int(rng.integers(view.least, view.most + 1))
+            x, y = (int(rng.integers(length - square + 1)) for length in (width, height))
+            factor = view.side / square
+            pixels, things = (
+                np.stack([_resized(frame[y : y + square, x : x + square], view.side) for frame in clip])
+                for clip in (pixels, things)
+            )
+            tracks = (tracks - [x, y] + 0.5) * factor - 0.5  # a pixel's place is its centre
+            seen &= ((tracks >= 0) & (tracks <= view.side - 1)).all((0, 2))
+            bucket = motion_bucket(factor * speed_of(bucket))
+        if rng.random() < 0.5:
+            seen = _thinned(seen, rng)
+        tracks = tracks[:, seen]
+        if rng.random() < 0.5:
+            pixels, things, tracks = (
+                pixels[:, :, ::-1], things[:, :, ::-1], tracks * [-1, 1] + [pixels.shape[2] - 1, 0]
+            )  # fmt: skip
+        if rng.random() < 0.5:
+            pixels, things, tracks = (
+                pixels[:, ::-1], things[:, ::-1], tracks * [1, -1] + [0, pixels.shape[1] - 1]
+            )  # fmt: skip
+        if rng.random() < 0.5:
+            pixels, things, tracks = pixels.transpose(0, 2, 1, 3), things.transpose(0, 2, 1), tracks[..., ::-1]
+        if rng.random() < 0.5:
+            pixels, things, tracks = pixels[::-1], things[::-1], tracks[::-1]
+        pixels, tracks, things = (np.ascontiguousarray(a) for a in (pixels, tracks, np.maximum(things, things[:1])))
+        return Moving(pixels, tracks, (fps, bucket), things)
+
+
+class Mixed:
+    """Clips of a view, of which a ``share`` is taken apart for a still picture before which flat shapes travel.
+
+    See :mod:`vedit.world.pasted`: what tracks mean is learnt from these within some hundred steps, and from the others
+    alone not in a thousand.
+    """
+
+    def __init__(self, clips: WorldClips, share: float) -> None:
+        self.identity = f"{clips.identity}, pasted {share:g}"
+        self._clips, self._share = clips, share
+
+    def draw(self, rng: np.random.Generator) -> Moving:
+        """See :class:`vedit.training.moving.Source`."""
+        drawn = self._clips.draw(rng)
+        if rng.random() >= self._share:
+            return drawn
+        count = len(drawn.pixels)
+        clip = paste(drawn.pixels[int(rng.integers(count))], rng, count)
+        speed = float(np.linalg.norm(np.diff(clip.tracks, axis=0), axis=-1).mean() * clip.things.mean())
+        things = np.maximum(clip.things, clip.things[:1])
+        return Moving(clip.frames, clip.tracks, (float(USUAL_RATE), motion_bucket(speed)), things, few=True)
+
+
+def _resized(picture: np.ndarray, side: int) -> np.ndarray:
+    import cv2
+
+    return cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA)
+
+
+def _thinned(seen: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Of points on a square grid, (N,) bool, those in every second row and column; all, where none is left."""
+    side = math.isqrt(len(seen))
+    row, column = np.divmod(np.arange(len(seen)), side)
+    odd = rng.integers(0, 2, 2)
+    some = seen & (row % 2 == odd[0]) & (column % 2 == odd[1])
+    return some if some.any() else seen
+
+
+def in_sight(tracks: np.ndarray, layers: np.ndarray, owners: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """(N,) bool: which points stay in a picture of ``size`` (height, width), and on top of what else is there.
+
+    ``tracks`` (T, N, 2), ``layers`` (T, h, w) samples of a picture at even distances, ``owners`` (N,) their layers.
+    """
+    height, width = size
+    inside = ((tracks >= 0) & (tracks <= [width - 1, height - 1])).all((0, 2))
+    step = height // layers.shape[1]
+    at = (np.rint(tracks).astype(int) // step).clip(0, [layers.shape[2] - 1, layers.shape[1] - 1])
+    seen = layers[np.arange(len(tracks))[:, None], at[..., 1], at[..., 0]]
+    return inside & (seen == owners).all(0)

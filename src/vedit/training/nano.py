@@ -19,7 +19,10 @@ Coder = Callable[[Tensor], Tensor]
 
 
 def options(
-    about: str | None, settings: type[common.Settings], out: str, stages: Sequence[str] = ("cache", "train")
+    about: str | None,
+    settings: common.Settings | type[common.Settings],
+    out: str,
+    stages: Sequence[str] = ("cache", "train"),
 ) -> argparse.ArgumentParser:
     """A command line with what every recipe is told; ``settings`` has the defaults."""
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)

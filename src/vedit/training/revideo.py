@@ -1,25 +1,27 @@
 """Training ReVideo's control in its three stages (section 3.3): the loop that everyone's clips and nano's share.
 
+0, which the paper has no need of: base and motion prior at once, from nothing, which is how nano's base begins.
 1, motion prior: whole clips, tracks from anywhere, no content. 2, decoupling: the region shows one clip and the rest
 another, so the region's motion cannot be told from the rest. 3, deblocking: ordinary clips; only keys and values of the
-temporal self-attention, and SAFM, are trained. Γ is 0.5 in stages 1 and 2. The loss is that of the base: the mean
-squared error of F at unit variance, which is eq. 2 with its weight.
+temporal self-attention, and SAFM, are trained. Γ is 0.5 before stage 3. The loss is that of the base: the mean squared
+error of F at unit variance, which is eq. 2 with its weight.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from vedit.diffusion import edm
 from vedit.errors import VeditError
 from vedit.nets.revideo import HALF, Conditions, ReVideoUNet, Stage, Tuned, kept_content, trajectory_map
-from vedit.training.common import Average, Means, Run, autocast, prefetch, step_rng, torch_rng, warm_cosine
+from vedit.training.common import Average, Means, Run, autocast, averaged, prefetch, step_rng, torch_rng, warm_cosine
 from vedit.training.moving import Source
 from vedit.training.trajectories import choose, random_box
 
@@ -27,7 +29,9 @@ if TYPE_CHECKING:
     from vedit.engines.image2video import Image2Video, Image2VideoSettings
 
 Progress = Callable[[int, int], None]
+Check = Callable[[ReVideoUNet, int], dict[str, float]]
 MOST_LOST = 50  # steps without a finite gradient, in a row
+NOISE = (0.005, 0.1)  # standard deviation of the noise on a first frame, where it is random
 STEPS = {1: 40_000, 2: 30_000, 3: 20_000}  # the paper's
 
 
@@ -36,8 +40,11 @@ class Settings:
     """Of a stage. The paper's batch is 4 on each of 4 GPUs; rate, noise levels and dropout are not in it.
 
     ``noise_mean`` and ``noise_deviation``: of ln σ. ``dropout``: share of clips without their first frame, for
-    guidance. ``tuned``: what stage 3 trains, ``temporal`` as the paper or ``everything``, which it shows to harm.
-    ``scenes``: what the clips are put together of, by default as the stage says.
+    guidance; ``drop_embedding``: without its embedding alone. ``noisy_share``: of clips with noise of a random strength
+    on their first frame, which the network is told. ``alone``: share of steps without control, for stage 0. ``things``:
+    how much more the loss counts where a thing is or was, where that is known. ``tuned``: what stage 3 trains,
+    ``temporal`` as the paper or ``everything``, which it shows to harm. ``scenes``: what the clips are put together of,
+    by default as the stage says.
     """
 
     stage: Stage = 1
@@ -48,6 +55,10 @@ class Settings:
     noise_mean: float = 0.7
     noise_deviation: float = 1.6
     dropout: float = 0.1
+    drop_embedding: float = 0.0
+    noisy_share: float = 0.0
+    alone: float = 0.0
+    things: float = 0.0
     tuned: Tuned = "temporal"
     scenes: Literal["stage", "ordinary"] = "stage"
     average: float = 0.999
@@ -60,19 +71,23 @@ class Settings:
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """What one step sees. ``pixels``: (B, T, 3, H, W) in [-1, 1]; ``given``: without content in stage 1; ``numbers``:
-    frames a second and motion bucket of each clip, None for the model's usual ones."""
+    """What one step sees. ``pixels``: (B, T, 3, H, W) in [-1, 1]; ``given``: without content in stages 0 and 1, None
+    without control; ``numbers``: frames a second and motion bucket of each clip, None for the model's usual ones;
+    ``noise``: (B,) on the pixels of the first frame, NaN for the model's usual one; ``things``: (B, T, 1, H, W), 1
+    where a thing is or was, 0 everywhere where that is not known."""
 
     pixels: Tensor
-    given: Conditions
+    given: Conditions | None
     numbers: list[tuple[float, float] | None]
+    noise: Tensor
+    things: Tensor
 
 
 def draw_batch(source: Source, settings: Settings, config: Any, step: int, stride: int) -> Batch:
     """The clips of a step, keyed by its number. Regions are multiples of ``stride``, the autoencoder's, in stage 2,
     so that no latent shows both clips."""
     rng = step_rng(settings.seed, step, 40 + settings.stage)
-    pixels, motions, masks, numbers = [], [], [], []
+    pixels, motions, masks, numbers, things = [], [], [], [], []
     for _ in range(settings.batch):
         clip = source.draw(rng)
         frames, (height, width) = clip.pixels.astype(np.float32) / 127.5 - 1, clip.pixels.shape[1:3]
@@ -84,17 +99,27 @@ def draw_batch(source: Source, settings: Settings, config: Any, step: int, strid
             mask[:] = 0
             mask[:, y : y + down, x : x + across] = 1
         if settings.stage == 2 and settings.scenes == "stage":
-            other = source.draw(rng).pixels.astype(np.float32) / 127.5 - 1
-            frames = np.where(mask[0][None, ..., None] > 0, frames, other)
-        chosen = clip.tracks[:, choose(clip.tracks, rng, box)]
+            other = source.draw(rng)
+            frames = np.where(mask[0][None, ..., None] > 0, frames, other.pixels.astype(np.float32) / 127.5 - 1)
+            if clip.things is not None and other.things is not None:
+                clip = replace(clip, things=np.where(mask > 0, clip.things, other.things))
+        every = clip.few and box is None
+        chosen = clip.tracks if every else clip.tracks[:, choose(clip.tracks, rng, box)]
         places = torch.from_numpy(np.ascontiguousarray(chosen))
         motions.append(trajectory_map(places, height, width, config.kernel, config.sigma))
         pixels.append(torch.from_numpy(frames).permute(0, 3, 1, 2))
         masks.append(torch.from_numpy(mask)[None])
         numbers.append(clip.numbers)
+        known = clip.things if clip.things is not None else np.zeros(clip.pixels.shape[:3], np.float32)
+        things.append(torch.from_numpy(known)[:, None])
     frames, mask = torch.stack(pixels), torch.stack(masks)
-    content = None if settings.stage == 1 else kept_content(frames, mask)
-    return Batch(frames, Conditions(torch.stack(motions), mask, content), numbers)
+    content = None if settings.stage < 2 else kept_content(frames, mask)
+    strengths = np.exp(rng.uniform(np.log(NOISE[0]), np.log(NOISE[1]), settings.batch))
+    spoiled = rng.random(settings.batch) < settings.noisy_share
+    noise = np.where(spoiled, strengths, 0.0 if settings.noisy_share else np.nan).astype(np.float32)
+    controlled = rng.random() >= settings.alone
+    given = Conditions(torch.stack(motions), mask, content) if controlled else None
+    return Batch(frames, given, numbers, torch.from_numpy(noise), torch.stack(things))
 
 
 class Trainer:
@@ -123,35 +148,40 @@ class Trainer:
         return draw_batch(self.source, self.settings, self.network.control.config, step, self.base.codec.stride)
 
     @torch.no_grad()
-    def encode(self, pixels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """Latents (B, T, C, h, w), the first frames' latents as the network is given them (B, C, h, w), and their
-        embeddings (B, 1, D)."""
+    def encode(self, pixels: Tensor, noise: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Latents (B, T, C, h, w), the first frames' latents as the network is given them, with ``noise`` (B,) on their
+        pixels (B, C, h, w), and their embeddings (B, 1, D)."""
         base, batch = self.base, len(pixels)
         clean = base.codec.encode(pixels.flatten(0, 1)).unflatten(0, (batch, -1))
         first = pixels[:, 0]
-        strength = self.told.noise_augmentation
-        noisy = first + strength * torch.randn(first.shape, generator=generator).to(first) if strength else first
+        noisy = first
+        if bool(noise.any()):
+            noisy = first + noise.view(-1, 1, 1, 1) * torch.randn(first.shape, generator=generator).to(first)
         return clean, base.codec.unscale(base.codec.encode(noisy)), base.encoder(first).unsqueeze(1)
 
     def loss(self, step: int, batch: Batch) -> Tensor:
         """The mean squared error of F on a batch."""
-        settings, device = self.settings, self.base.device
+        settings, device, told = self.settings, self.base.device, self.told
         generator = torch_rng(settings.seed, step, 50 + settings.stage)
         pixels = batch.pixels.to(device)
         count, frames = pixels.shape[:2]
-        clean, first, embedding = self.encode(pixels, generator)
+        strength = batch.noise.nan_to_num(told.noise_augmentation)
+        clean, first, embedding = self.encode(pixels, strength.to(device), generator)
         sigma = edm.log_normal(count, settings.noise_mean, settings.noise_deviation, generator).to(device)
         noise = torch.randn(clean.shape, generator=generator).to(clean)
-        kept = (torch.rand(count, generator=generator) >= settings.dropout).to(clean)
+        drawn = torch.rand(count, generator=generator)
+        kept = (drawn >= settings.dropout).to(clean)
         first = (first * kept.view(-1, 1, 1, 1))[:, None].expand(-1, frames, -1, -1, -1)
-        embedding = embedding * kept.view(-1, 1, 1)
-        told = self.told
+        embedding = embedding * (drawn >= settings.dropout + settings.drop_embedding).to(clean).view(-1, 1, 1)
         usual = (told.fps, told.motion_bucket)
-        rows = [pair or usual for pair in batch.numbers]
-        ids = [[fps + told.fps_offset, bucket, told.noise_augmentation] for fps, bucket in rows]
+        ids = [
+            [(pair or usual)[0] + told.fps_offset, (pair or usual)[1], float(spoiled)]
+            for pair, spoiled in zip(batch.numbers, strength, strict=True)
+        ]
         given = batch.given
-        content = None if given.content is None else given.content.to(device)
-        given = Conditions(given.motion.to(device), given.mask.to(device), content)
+        if given is not None:
+            content = None if given.content is None else given.content.to(device)
+            given = Conditions(given.motion.to(device), given.mask.to(device), content)
         gate = HALF if settings.stage < 3 else None
         numbers = torch.tensor(ids, device=device)
 
@@ -159,16 +189,23 @@ class Trainer:
             with autocast(device):
                 return self.network(torch.cat([z, first], 2), level, embedding, numbers, given, gate)
 
-        return edm.loss(evaluate, clean, noise, sigma, self.weight)
+        weight = None if self.weight is None else self.weight.to(clean).view(-1, 1, 1)
+        if settings.things:
+            things = functional.avg_pool2d(batch.things.flatten(0, 1).to(clean), self.base.codec.stride)
+            places = 1 + settings.things * things.unflatten(0, (count, frames))
+            places = places / places.mean()
+            weight = places if weight is None else places * weight
+        return edm.loss(evaluate, clean, noise, sigma, weight)
 
-    def fit(self, run: Run, progress: Progress | None = None) -> None:
+    def fit(self, run: Run, progress: Progress | None = None, check: Check | None = None) -> None:
         """Train; checkpoints and log go to ``run``. Afterwards the network has the averaged weights.
 
-        A loss that is not finite stops the run with a ``VeditError``, and the checkpoint before stays.
+        ``check``: asked for figures of the averaged weights at every checkpoint, for the log. A loss that is not finite
+        stops the run with a ``VeditError``, and the checkpoint before stays.
         """
         settings, network = self.settings, self.network
         optimiser = torch.optim.AdamW(
-            list(self.parameters.values()), lr=settings.rate, weight_decay=settings.weight_decay
+            list(self.parameters.values()), lr=settings.rate, betas=(0.9, 0.99), weight_decay=settings.weight_decay
         )
         average = Average(network, settings.average)
         run.restore(network, optimiser, average)
@@ -196,6 +233,8 @@ class Trainer:
             average.update(network, step)
             if (step + 1) % settings.save_every == 0 or step + 1 == settings.steps:
                 run.save(step + 1, network, optimiser, average)
+                if check is not None:
+                    run.log(step + 1, **check(cast(ReVideoUNet, averaged(network, average)), step + 1))
             if progress is not None:
                 progress(step + 1, settings.steps)
         average.copy_to(network)

@@ -45,6 +45,11 @@ def motion_bucket(speed: float) -> float:
     return 255.0 * (1.0 - math.exp(-speed / 5.0))
 
 
+def speed_of(bucket: float) -> float:
+    """The other way of :func:`motion_bucket`; that of 255 would be endless, so it counts as a little less."""
+    return -5.0 * math.log(1.0 - min(bucket, 254.9) / 255.0)
+
+
 def draw_moving(seed: int, side: int = 128, frames: int = 8, size: int = 256) -> tuple[Scene, tuple[int, int], int]:
     """A scene of ``size`` pixels whose things move about a square of ``side``; the square's (y, x); the frame rate."""
     rng = np.random.default_rng([seed, 5])

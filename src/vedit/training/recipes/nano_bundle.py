@@ -64,7 +64,7 @@ TEXT2IMAGE_PRESET = {
 }
 #: Components that roles have in common, by what they call them.
 SHARED = {"vae": "vae", "clip": "clip", "tokenizer": "tokenizer"}
-PICTURES = {"vae": "vae", "image_encoder": "clip", "feature_extractor": "clip"}
+PICTURES = {"vae": "image2video/vae", "image_encoder": "clip", "feature_extractor": "clip"}
 TRAININGS = "trainings.json"  # in a bundle: what its card says of how its parts were trained
 ORDER = ("first", "second", "third", "fourth", "fifth")
 CAPTIONS = 1024  # that stand for the prompts that the text-to-image model knows
@@ -219,7 +219,7 @@ def assemble(
     a part that was not trained yet.
     """
     roots = {"vae": vae, "clip": clip, "instruct/unet": unet, "text2image/unet": text2image,
-             "image2video/unet": image2video}  # fmt: skip
+             "image2video/unet": image2video, "image2video/vae": image2video}  # fmt: skip
     parts = {name: root / Path(name).name for name, root in roots.items() if root is not None}
     copy_parts(out, parts | ({} if tokenizer is None else {"tokenizer": tokenizer}))
     held = read_json(out / "bundle.json") if (out / "bundle.json").exists() else {"roles": {}}

@@ -1,16 +1,19 @@
 """nano's ReVideo: the three stages on clips of the moving world, whose tracks are true; and the paper's ablations.
 
-    python -m vedit.training.recipes.nano_revideo full --out runs/revideo --install models/nano
-    python -m vedit.training.recipes.nano_revideo no-safm no-time everything one-stage --out runs/revideo
+    python -m vedit.training.recipes.nano_revideo full --prior runs/image2video --out runs/revideo --install models/nano
+    python -m vedit.training.recipes.nano_revideo no-safm no-time everything one-stage --prior runs/image2video
 
-(``--model`` is a bundle with an image-to-video model, ``--data`` where the clips of
-:mod:`vedit.training.recipes.nano_image2video` are kept or drawn.) Every variant is a folder with the adapter of each of
-its stages; stages that variants have in common are trained once, in ``shared``. A run that was cut off goes on.
-``--install`` puts the control into a bundle, after :mod:`vedit.training.recipes.nano_bundle` has made that.
+(``--model`` is a bundle with the image-to-video model of ``--prior``, ``--data`` where the clips of
+:mod:`vedit.training.recipes.nano_image2video` are kept or drawn.) Stage 1, the motion prior, is what the control learnt
+together with the base; without ``--prior`` it is trained on the base as the bundle has it. Every variant is a folder
+with the adapter of each of its stages; stages that variants have in common are trained once, in ``shared``. A run that
+was cut off goes on. ``--install`` puts the control into a bundle, after :mod:`vedit.training.recipes.nano_bundle` has
+made that.
 
 - ``full``: motion prior, decoupling, deblocking.
 - ``two-stages``: without deblocking, so without SAFM too; nothing is trained for it beyond what others share.
-- ``one-stage``: content and motion at once, on ordinary clips, for as many steps as the shared stages together.
+- ``one-stage``: content and motion at once, on ordinary clips, for as many steps as the shared stages together (with
+  ``--prior``, from that on and for as many as the second).
 - ``no-safm``, ``no-time``: deblocking with Γ = 0.5, or with a Γ that does not see the noise level.
 - ``everything``: deblocking that tunes the whole control branch.
 """
@@ -30,20 +33,23 @@ import torch
 
 from vedit import weights
 from vedit.errors import VeditError
-from vedit.training.moving import WorldClips
-from vedit.training.recipes.nano_image2video import CROP
+from vedit.nets.revideo import ReVideoUNet
+from vedit.nets.strict import fill_parameters
+from vedit.training.moving_clips import View, WorldClips
+from vedit.training.recipes.nano_image2video import CROP, PRIOR, SIDE, SMALLEST, config_of_prior
 from vedit.training.recipes.revideo import stage_of_training
 from vedit.training.revideo import Settings
 from vedit.weights import adapter as adapters
-from vedit.weights.bundle import read_json
-from vedit.weights.revideo import METHOD
+from vedit.weights.bundle import read_json, sha256
+from vedit.weights.load import load_tensors
+from vedit.weights.revideo import METHOD, STAGE
 
 CARRIED = "image2video/revideo.safetensors"  # in a bundle
 SHARED = "shared"
 STEPS = {1: 3000, 2: 2000, 3: 1500}
 RATES = {1: 1e-3, 2: 1e-3, 3: 5e-4}
-SIDE = 96  # pixels: what a step sees is a square of the clips; a whole one would cost twice as much
-COMMON: dict[str, Any] = {"batch": 6, "noise_mean": 1.0, "warm": 100}
+VIEW = View(SIDE, SMALLEST, CROP)  # what a step sees of the clips
+COMMON: dict[str, Any] = {"batch": 6, "noise_mean": 1.0, "warm": 100, "things": 2.0, "average": 0.998}
 
 
 @dataclass(frozen=True)
@@ -89,12 +95,13 @@ def train(
     share: float = 1.0,
     seed: int = 0,
     device: str = "cpu",
-    weight: torch.Tensor | None = None,
+    prior: Path | None = None,
     **more: Any,
 ) -> Path:
     """Train a variant, and what it shares with others unless that is there; returns its adapter's folder.
 
-    ``share``: of the steps. ``more``: of :class:`~vedit.training.revideo.Settings`, for all stages.
+    ``share``: of the steps. ``prior``: the folder in which the base learnt, whose control stands for stage 1.
+    ``more``: of :class:`~vedit.training.revideo.Settings`, for all stages.
     """
     variant = VARIANTS[name]
 
@@ -105,7 +112,7 @@ def train(
             check_same(folder, settings, bundle)
             return folder
         return stage_of_training(
-            source.parts(SIDE),
+            source.at(VIEW),
             bundle,
             folder,
             settings,
@@ -113,18 +120,36 @@ def train(
             fusion=fusion,
             device=device,
             resume=True,
-            weight=weight,
         )
 
     if variant.alone:
         assert variant.stage is not None
-        extra = variant.more or {}
-        return run(folder_of(out, name), variant.stage, None, variant.fusion, extra, STEPS[1] + STEPS[2])
-    first = run(out / SHARED / "1", 1, None, "safm", {}, STEPS[1])
+        extra, before, steps = variant.more or {}, None, STEPS[1] + STEPS[2]
+        if prior is not None:
+            before, steps = adapter_of(prior, bundle, out / SHARED / "1"), STEPS[2]
+        return run(folder_of(out, name), variant.stage, before, variant.fusion, extra, steps)
+    if prior is not None:
+        first = adapter_of(prior, bundle, out / SHARED / "1")
+    else:
+        first = run(out / SHARED / "1", 1, None, "safm", {}, STEPS[1])
     second = run(out / SHARED / "2", 2, first, "safm", {}, STEPS[2])
     if variant.stage is None:
         return second
     return run(folder_of(out, name), variant.stage, second, variant.fusion, variant.more or {}, STEPS[3])
+
+
+def adapter_of(prior: Path, bundle: weights.Bundle, folder: Path) -> Path:
+    """The control that a base learnt with, from the folder of its training, as the adapter of stage 1 in ``folder``."""
+    if (folder / adapters.FILE).is_file():
+        return folder
+    file = prior / PRIOR
+    config = config_of_prior(file)
+    network = ReVideoUNet(weights.load_image2video_unet(bundle.components["unet"]), config)
+    fill_parameters(dict(network.control.named_parameters()), load_tensors(file), str(file))
+    training = {"prior": sha256(file)}
+    about = adapters.About(METHOD, bundle.name, bundle.parts_sha256, asdict(config) | {STAGE: 1}, training=training)
+    adapters.save(folder, about, network.added())
+    return folder
 
 
 def check_same(folder: Path, settings: Settings, bundle: weights.Bundle) -> None:
@@ -154,7 +179,7 @@ def install(adapter: Path, bundle: Path) -> Path:
         shutil.copyfile(made, target)
     file = bundle / "image2video" / "preset.json"
     preset = read_json(file)
-    preset |= {"crop": CROP, "carries": preset.get("carries", {}) | {METHOD: CARRIED}}
+    preset |= {"crop": SIDE, "carries": preset.get("carries", {}) | {METHOD: CARRIED}}
     file.write_text(json.dumps(preset, indent=2) + "\n", encoding="utf-8")
     weights.write_manifest(bundle)
     return target
@@ -162,14 +187,13 @@ def install(adapter: Path, bundle: Path) -> Path:
 
 def main() -> None:
     """Command line of the recipe."""
-    from vedit.training.moving_clips import encode_clips
-    from vedit.training.nano import coder, hash_of, picture_embedder
+    from vedit.training.moving_clips import draw_clips
     from vedit.training.recipes.nano_image2video import FRAMES
-    from vedit.training.recipes.nano_instruct import channel_weight
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("variants", nargs="+", choices=list(VARIANTS))
     parser.add_argument("--out", type=Path, default=Path("runs/revideo"))
+    parser.add_argument("--prior", type=Path, help="--out of nano_image2video, whose control stands for stage 1")
     parser.add_argument("--model", default="nano", help="a bundle with an image-to-video model")
     parser.add_argument("--data", type=Path, default=Path("runs/data"))
     parser.add_argument("--scenes", type=int, default=3000, help="two clips each")
@@ -185,20 +209,12 @@ def main() -> None:
 
     torch.set_num_threads(args.threads)
     bundle = weights.open_bundle(args.model, "image2video")
-    parts = bundle.components
-    encode, _ = coder(parts["vae"], args.device)
-    embed = picture_embedder(parts["image_encoder"], parts["feature_extractor"], args.device)
-
     name = f"moving-{args.seed}-{args.scenes}-{CROP}"
-    clips = encode_clips(
-        args.data / name, args.seed, args.scenes, 2, CROP, FRAMES, encode, embed, args.workers,
-        hash_of(parts["vae"], parts["image_encoder"]),
-    )  # fmt: skip
-    gains = channel_weight(parts["vae"], clips.parts["frames"][:8, 0])
+    clips = WorldClips(draw_clips(args.data / name, args.seed, args.scenes, 2, CROP, FRAMES, args.workers), name)
     for variant in args.variants:
         made = train(
-            variant, WorldClips(clips, name), bundle, args.out, share=args.share, seed=args.seed, device=args.device,
-            weight=gains, batch=args.batch, save_every=args.save_every,
+            variant, clips, bundle, args.out, share=args.share, seed=args.seed, device=args.device, prior=args.prior,
+            batch=args.batch, save_every=args.save_every,
         )  # fmt: skip
         print(f"{variant}: {made}", flush=True)
     if args.install is not None:

@@ -10,6 +10,7 @@ about the same in every channel, and the latents are held to zero mean and unit 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,7 +20,18 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vedit.nets.patch_autoencoder import PatchAutoencoder
-from vedit.training.common import Average, Means, Run, autocast, prefetch, step_rng, torch_rng, warm_cosine
+from vedit.training.common import (
+    Average,
+    Means,
+    Run,
+    autocast,
+    averaged,
+    prefetch,
+    step_rng,
+    torch_rng,
+    trained,
+    warm_cosine,
+)
 from vedit.training.stills import draw_stills
 
 CONFIG: dict[str, Any] = {
@@ -32,13 +44,18 @@ CONFIG: dict[str, Any] = {
 }
 
 
-def principal_components(crops: Tensor, channels: int) -> tuple[Tensor, Tensor]:
-    """Linear codec of 8×8 patches: ``(matrix (channels, 192), mean (192,))``; rows scaled to unit latent variance."""
-    patches = F.pixel_unshuffle(crops, 8).permute(0, 2, 3, 1).reshape(-1, 192).double()
+def principal_components(crops: Tensor, channels: int, patch: int = 8, whiten: float = 1.0) -> tuple[Tensor, Tensor]:
+    """Linear codec of patches: ``(matrix (channels, 3·p²), mean (3·p²,))``, of latents of unit variance on average.
+
+    ``crops``: (N, 3, H, W). ``whiten``: 1 gives every channel the same variance, 0 leaves them theirs.
+    """
+    patches = F.pixel_unshuffle(crops, patch).permute(0, 2, 3, 1).reshape(-1, 3 * patch**2).double()
     mean = patches.mean(0)
     values, vectors = torch.linalg.eigh(torch.cov((patches - mean).T))
     order = values.argsort(descending=True)[:channels]
-    return (vectors[:, order] / values[order].sqrt()).T.float().contiguous(), mean.float()
+    kept = values[order] ** (1 - whiten)
+    scale = values[order] ** (whiten / 2) * kept.mean().sqrt()
+    return (vectors[:, order] / scale).T.float().contiguous(), mean.float()
 
 
 def crops(stills: np.ndarray, seed: int, step: int, batch: int, size: int) -> Tensor:
@@ -99,12 +116,30 @@ def train(
     vae.start_from_components(
         *principal_components(crops(stills, seed, 1_000_000, 400, size), CONFIG["latent_channels"])
     )
+    fit(run, vae, lambda step: crops(stills, seed, step, batch, size), steps, rate, noise, seed, device)
+
+
+def fit(
+    run: Run,
+    vae: PatchAutoencoder,
+    make: Callable[[int], Tensor],
+    steps: int,
+    rate: float,
+    noise: float,
+    seed: int,
+    device: str,
+) -> None:
+    """The training loop, on what ``make(step)`` gives, (B, 3, H, W) in [-1, 1]. Writes ``vae`` into the run's folder.
+
+    Frozen parameters stay as they are.
+    """
     cast(Any, vae).to(device)  # diffusers' wrapper of Module.to loses its signature
-    optimiser = torch.optim.AdamW(vae.parameters(), lr=rate, betas=(0.9, 0.99), weight_decay=1e-4)
+    parameters = list(trained(vae).values())
+    optimiser = torch.optim.AdamW(parameters, lr=rate, betas=(0.9, 0.99), weight_decay=1e-4)
     average = Average(vae, 0.998)
     run.restore(vae, optimiser, average)
     means = Means()
-    for step, pictures in prefetch(lambda s: crops(stills, seed, s, batch, size), range(run.first_step, steps), device):
+    for step, pictures in prefetch(make, range(run.first_step, steps), device):
         for group in optimiser.param_groups:
             group["lr"] = rate * warm_cosine(step, steps)
         target = pictures.to(device)
@@ -119,7 +154,7 @@ def train(
         loss = 0.5 * (error.square() + 1e-3).sqrt().mean() + 8 * error.square().mean() + 0.15 * edges + 0.05 * moments
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimiser.step()
         average.update(vae, step)
         means.add(loss=loss, psnr=-10 * torch.log10(error.square().mean() / 4), moments=moments)
@@ -127,9 +162,7 @@ def train(
             run.log(step + 1, **means.take())
         if (step + 1) % 250 == 0 or step + 1 == steps:
             run.save(step + 1, vae, optimiser, average)
-            final = PatchAutoencoder(**CONFIG)
-            average.copy_to(final)
-            cast(Any, final).to(torch.bfloat16).save_pretrained(out / "vae")
+            cast(Any, averaged(vae, average)).to(torch.bfloat16).save_pretrained(run.folder / "vae")
 
 
 def main() -> None:

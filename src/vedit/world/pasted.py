@@ -1,0 +1,103 @@
+"""Clips composed on the spot: one or two flat shapes that travel before a still picture, and the ways of their points.
+
+Nothing else moves, and nothing but its way says where a shape will be: the plainest clips from which to learn what
+tracks mean. They cost next to nothing to draw.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+SAMPLES = 4  # a side of a pixel, by which the rim of a shape is drawn
+GRAIN = 2.0  # grey levels, standard deviation
+INSET = 0.06  # of the picture's side: how near to the border the middle of a shape comes
+SIZES = (0.09, 0.22)  # radius of a shape, as a share of the side
+REACH = (0.1, 0.65)  # how far it goes, as a share of the side
+_TRIES = 40
+
+
+@dataclass(frozen=True)
+class PastedClip:
+    """``frames`` uint8 (T, S, S, 3). ``tracks`` float64 (T, N, 2): (x, y) in pixels of one to three points of each
+    shape whose way is told. ``things`` float32 (T, S, S): how much of a pixel is a shape's."""
+
+    frames: np.ndarray
+    tracks: np.ndarray
+    things: np.ndarray
+
+
+def paste(picture: np.ndarray, rng: np.random.Generator, frames: int) -> PastedClip:
+    """A clip before ``picture``, (S, S, 3) uint8, which often loses contrast, so that the shapes stand out."""
+    side = len(picture)
+    back = picture.astype(np.float32)
+    if rng.random() < 0.7:
+        mean = back.mean((0, 1))
+        back = mean + (back - mean) * rng.uniform(0.15, 0.7)
+    clip = np.repeat(back[None], frames, 0)
+    things, tracks = np.zeros((frames, side, side), np.float32), []
+    for number in range(1 if rng.random() < 0.75 else 2):
+        radius = rng.uniform(*SIZES) * side
+        way = travel(rng, side, frames, rests=rng.random() < (0.4 if number else 0.1))
+        cover = covered(outline(rng, radius), way, side)
+        clip += (contrasting(rng, back.mean((0, 1))) - clip) * cover[..., None]
+        things = np.maximum(things, cover)
+        if number == 0 or rng.random() < 0.8:
+            more = [rng.uniform(-0.5, 0.5, 2) * radius for _ in range(int(rng.integers(0, 3)))]
+            tracks += [way + offset for offset in (np.zeros(2), *more)]
+    clip += rng.normal(0, GRAIN, clip.shape)
+    return PastedClip(clip.clip(0, 255).astype(np.uint8), np.stack(tracks, 1).clip(0, side - 1), things)
+
+
+def outline(rng: np.random.Generator, radius: float) -> np.ndarray:
+    """(N, 2): the corners of an ellipse, a rectangle, a triangle or a star about the origin, turned at random."""
+    kind, ratio, turn = rng.integers(4), rng.uniform(0.55, 1.0), rng.uniform(0, np.pi)
+    if kind == 1:
+        points = 0.85 * np.array([[-1, -ratio], [1, -ratio], [1, ratio], [-1, ratio]])
+    else:
+        corners = (40, 0, 3, 10)[kind]
+        angle = np.arange(corners) * 2 * np.pi / corners
+        reach = {0: np.ones(corners), 2: np.full(corners, 1.1), 3: np.where(np.arange(corners) % 2, 0.5, 1.1)}[kind]
+        points = reach[:, None] * np.stack([np.cos(angle), np.sin(angle)], 1) * ([1, ratio] if kind == 0 else [1, 1])
+    rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    return radius * points @ rotation.T
+
+
+def covered(shape: np.ndarray, way: np.ndarray, side: int) -> np.ndarray:
+    """(T, S, S) float32: how much of every pixel ``shape`` (N, 2) covers at each place of its ``way`` (T, 2)."""
+    drawn = []
+    for place in way:
+        fine = np.zeros((side * SAMPLES, side * SAMPLES), np.uint8)
+        points = ((shape + place + 0.5) * SAMPLES - 0.5) * 16  # a pixel's place is its centre; 16ths of a sample
+        cv2.fillPoly(fine, [np.round(points).astype(np.int32)], [255], shift=4)
+        drawn.append(cv2.resize(fine, (side, side), interpolation=cv2.INTER_AREA))
+    return np.stack(drawn).astype(np.float32) / 255
+
+
+def travel(rng: np.random.Generator, side: int, frames: int, *, rests: bool) -> np.ndarray:
+    """(T, 2): a straight or bent way inside of the picture; at one place where it ``rests`` or none was found."""
+    step = np.arange(frames)[:, None]
+    start = np.full(2, side / 2)
+    for _ in range(0 if rests else _TRIES):
+        start, heading = rng.uniform(2 * INSET, 1 - 2 * INSET, 2) * side, rng.uniform(0, 2 * np.pi)
+        speed = rng.uniform(*REACH) * side / max(1, frames - 1)
+        velocity = speed * np.array([np.cos(heading), np.sin(heading)])
+        bend = np.array([-velocity[1], velocity[0]]) * rng.uniform(-0.2, 0.2) * (rng.random() < 0.5)
+        way = start + velocity * step + bend * step * (step - 1) / 2
+        if ((way > INSET * side) & (way < (1 - INSET) * side)).all():
+            return way
+    if rests:
+        start = rng.uniform(2 * INSET, 1 - 2 * INSET, 2) * side
+    return np.repeat(start[None], frames, 0)
+
+
+def contrasting(rng: np.random.Generator, other: np.ndarray) -> np.ndarray:
+    """(3,): a random colour, away from ``other`` in one channel at least where that is found soon."""
+    colour = rng.uniform(0, 255, 3)
+    for _ in range(8):
+        if np.abs(colour - other).max() > 90:
+            break
+        colour = rng.uniform(0, 255, 3)
+    return colour.astype(np.float32)
