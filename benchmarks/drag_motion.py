@@ -12,7 +12,8 @@ one row of the table (an adapter of ``train-adapter revideo`` or of the ablation
 - ``shuffled``: ``end`` as a share when every scene is given another one's track: what it comes to without following;
 - ``opposite``: share of the scenes where a track and its mirror image move the thing to opposite sides of its start;
 - ``outside``: PSNR to the source outside of the region before anything is composited, dB;
-- ``inside``: PSNR to the truth in the region, dB, and ``codec``, what the truth has through the autoencoder;
+- ``inside``: PSNR to the truth in the region, dB, and ``codec``, what the truth has at the model's size and through its
+  autoencoder;
 - ``seam``: how much larger the step across the region's border is than in the truth, grey levels, composited;
 - ``warp``: warp error by the truth's flow, ``warp_truth`` the truth's own.
 """
@@ -138,18 +139,28 @@ def distances(made: np.ndarray, task: Task, way: np.ndarray | None = None) -> np
     return np.linalg.norm(found - way, axis=1)
 
 
-def run(engine: Any, task: Task, way: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The edit and the codec's reconstruction of the source, (T, S, S, 3)."""
+def sized(video: np.ndarray, side: int) -> np.ndarray:
+    """(T, S, S, 3) at another size."""
+    if video.shape[1] == side:
+        return video
+    how = cv2.INTER_AREA if side < video.shape[1] else cv2.INTER_CUBIC
+    return np.stack([cv2.resize(frame.astype(np.float32), (side, side), interpolation=how) for frame in video])
+
+
+def run(engine: Any, task: Task, way: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:
+    """The edit and the codec's reconstruction of the source, (T, S, S, 3); the model sees ``side`` pixels."""
     from vedit.engines.base import Drag, Window
 
     x, y, width, height = task.box
     way = way.clip([x, y], [x + width - 1, y + height - 1])
-    drag = Drag(torch.from_numpy(task.inside.astype(np.float32)), torch.from_numpy(way)[:, None].double())
-    frames = torch.from_numpy(task.source).permute(0, 3, 1, 2).float() * 2 - 1
+    way = (way + 0.5) * side / SIDE - 0.5
+    mask = sized(np.repeat(task.inside[None, ..., None].astype(np.float32), 3, -1), side)[0, ..., 0] > 0.5
+    drag = Drag(torch.from_numpy(mask.astype(np.float32)), torch.from_numpy(way)[:, None].double())
+    frames = torch.from_numpy(sized(task.source, side)).permute(0, 3, 1, 2).float() * 2 - 1
     with torch.inference_mode():
         done = engine.edit(Window(frames, 0), drag)
     return tuple(
-        ((part.float().cpu().clamp(-1, 1) + 1) / 2).permute(0, 2, 3, 1).numpy()
+        sized(((part.float().cpu().clamp(-1, 1) + 1) / 2).permute(0, 2, 3, 1).numpy(), SIDE)
         for part in (done.frames, done.reconstruction)
     )  # type: ignore[return-value]
 
@@ -184,12 +195,12 @@ def warp_error(video: np.ndarray, truth: np.ndarray) -> float:
     return float(np.mean(total))
 
 
-def measure(engine: Any, task: Task, other: Task) -> tuple[dict[str, Any], np.ndarray]:
+def measure(engine: Any, task: Task, other: Task, side: int) -> tuple[dict[str, Any], np.ndarray]:
     """One scene's figures, and the edit."""
-    made, _ = run(engine, task, task.way)
+    made, _ = run(engine, task, task.way, side)
     error = distances(made, task)
-    shuffled, _ = run(engine, task, task.way[0] + other.way - other.way[0])
-    mirrored, _ = run(engine, task, 2 * task.way[0] - task.way)
+    shuffled, _ = run(engine, task, task.way[0] + other.way - other.way[0], side)
+    mirrored, _ = run(engine, task, 2 * task.way[0] - task.way, side)
     ends = [centre(thing_in(video[-1], task, -1)) for video in (made, mirrored)]
     start = centre(thing_in(task.source[0], task, 0))
     assert start is not None
@@ -199,10 +210,10 @@ def measure(engine: Any, task: Task, other: Task) -> tuple[dict[str, Any], np.nd
     inside = task.inside
     weights = soft_weights(inside.astype(np.uint8) * 255, WHOLE / 100)[..., None] / 255
     composited = task.source + weights * (made - task.source)  # as the command does, with its default rim
-    truth = torch.from_numpy(task.truth).permute(0, 3, 1, 2).float() * 2 - 1
+    truth = torch.from_numpy(sized(task.truth, side)).permute(0, 3, 1, 2).float() * 2 - 1
     with torch.inference_mode():
         coded = engine.base.codec.decode(engine.base.codec.encode(truth.to(engine.base.device)))
-    codec = coded.float().cpu().permute(0, 2, 3, 1).numpy() / 2 + 0.5
+    codec = sized(coded.float().cpu().permute(0, 2, 3, 1).numpy() / 2 + 0.5, SIDE)
     return {
         "scene": task.name,
         "length": task.length,
@@ -253,6 +264,7 @@ def main() -> None:
     parser.add_argument("--control", action="append", default=[], metavar="NAME=ADAPTER")
     parser.add_argument("--scenes", type=int, default=20)
     parser.add_argument("--first", type=int, default=5_000_000, help="seed of the first scene; none of training's")
+    parser.add_argument("--side", type=int, help="pixels that the model sees of a scene; by default those of its crops")
     parser.add_argument("--steps", type=int)
     parser.add_argument("--setting", action="append", default=[], help="any other setting, key=value")
     parser.add_argument("--seed", type=int, default=0)
@@ -266,6 +278,7 @@ def main() -> None:
         parser.error("--scenes: every scene gets another one's track too; give at least 2")
     torch.set_num_threads(args.threads)
     bundle = weights.open_bundle(args.model, "image2video")
+    side = args.side or int(bundle.preset.get("crop", SIDE))
     settings = dict(item.split("=", 1) for item in args.setting) | ({} if args.steps is None else {"steps": args.steps})
     tasks: list[Task] = []
     seed = args.first
@@ -283,7 +296,7 @@ def main() -> None:
         )
         rows = []
         for number, task in enumerate(tasks):
-            row, made = measure(engine, task, tasks[(number + 1) % len(tasks)])
+            row, made = measure(engine, task, tasks[(number + 1) % len(tasks)], side)
             rows.append(row)
             told = f"end {row['end_share']:.0%} shuffled {row['shuffled_share']:.0%} overlap {row['overlap']:.2f}"
             print(f"{name:12} {task.name:18} {told} inside {row['inside']:.1f} dB", flush=True)
@@ -292,7 +305,7 @@ def main() -> None:
         results[name] = {"summary": summary(rows), "seconds": round(time.time() - began), "rows": rows}
         print(name, json.dumps(results[name]["summary"], indent=1), flush=True)
         (args.out / "results.json").write_text(
-            json.dumps({"model": bundle.sha256, "controls": results}, indent=1) + "\n"
+            json.dumps({"model": bundle.sha256, "side": side, "controls": results}, indent=1) + "\n"
         )
     shown = (
         "error",

@@ -86,6 +86,25 @@ def test_a_damaged_entry_is_told_and_made_again(cache, damage):
     assert cache.get(KIND, "a")["latents"][0] == 2.0
 
 
+def test_what_does_not_fit_is_told(tmp_path):
+    cache = Cache(tmp_path, limit=100)
+    cache.put("maps", "a" * 8, {"x": torch.zeros(1000)})
+    assert (
+        not cache.entries() and "do not fit the cache" in cache.warnings[0] and "VEDIT_CACHE_SIZE" in cache.warnings[0]
+    )
+
+
+def test_an_entry_that_cannot_be_touched_is_used(cache, monkeypatch):
+    cache.put("maps", "b" * 8, {"x": torch.ones(3)})
+
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("vedit.cache.os.utime", refuse)
+    found = cache.get("maps", "b" * 8)
+    assert found is not None and torch.equal(found["x"], torch.ones(3)) and not cache.warnings
+
+
 def test_a_cache_of_no_size_is_none(tmp_path):
     Cache(tmp_path, 10**6).put(KIND, "a", tensors())
     assert Cache(tmp_path, 0).get(KIND, "a") is None

@@ -7,6 +7,7 @@ temporary file, which a later run removes. The entries that were used longest ag
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -116,16 +117,18 @@ class Cache:
         try:
             content = path.read_bytes()
             tensors = load(content)
-            os.utime(path)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except SafetensorError:
-            path.unlink(missing_ok=True)
-            self._warn(f"{path}: damaged, so it was removed from the cache and is made again")
+            with contextlib.suppress(OSError):  # in a folder that cannot be written to it stays
+                path.unlink(missing_ok=True)
+            self._warn(f"{path}: damaged, so it is not used and is made again")
             return None
         except OSError as error:
             self._warn(f"{path}: cannot be read ({error.strerror}); made again")
             return None
+        with contextlib.suppress(OSError):  # removed meanwhile, or in a folder that can only be read
+            os.utime(path)
         return tensors
 
     def put(
@@ -139,6 +142,11 @@ class Cache:
 
         size = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
         if size > self.limit:
+            if self.limit:
+                self._warn(
+                    f"{self.folder}: {size / 1e6:.0f} MB do not fit the cache of {self.limit / 1e6:.0f} MB and are "
+                    f"made again each time; ${SIZE} makes it larger"
+                )
             return
         path = self.path(kind, key)
         temporary = path.with_name(f".{key}.{os.getpid()}.{secrets.token_hex(4)}.tmp")

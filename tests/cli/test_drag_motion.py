@@ -190,7 +190,7 @@ def test_a_region_that_cannot_be_followed_is_told(vedit, make_clip, tmp_path):
     flat = make_clip(tmp_path / "flat.mkv", [np.full((64, 96, 3), 90, np.uint8)] * 4, codec="ffv1")
     given = ("--region", "20,10,60,44", "--first-frame", tmp_path / "first.png", "--size", "64", "--dry-run")
     done = vedit("drag-motion", flat, *given)
-    assert done.code == 0 and "no point of the region can be followed" in done.err
+    assert done.code == 0 and "no point of it can be followed" in done.err
     assert "no point" not in vedit("drag-motion", clip, *given).err
 
 
@@ -339,6 +339,22 @@ def test_the_ways_of_the_source_end_at_a_cut(vedit, asked, tmp_path):
     done = vedit("drag-motion", path, "--region", "10,4,80,56", "--first-frame", tmp_path / "first.png",
                  "-o", tmp_path / "out.mkv")  # fmt: skip
     assert done.code == 0, done.err
-    assert "no point of the region" not in done.err and "cuts to another scene at frame 6" in done.err
+    assert "no point of it" not in done.err and "cuts to another scene at frame 6" in done.err
     moved = torch.diff(asked[0].places[:6, :, 0], dim=0)
     assert moved.shape[1] > 0 and float((moved + 8).abs().max()) < 0.5  # two pixels of 64, where the model has 256
+
+
+def test_a_region_without_a_track_is_named(vedit, make_clip, tmp_path):
+    clip = make_clip(tmp_path / "in.mkv", 4, codec="ffv1")
+    given = ("--region", "4,4,30,30", "--region", "50,10,40,40", "--track", "10,10 20,20", "--size", "64", "--dry-run")
+    done = vedit("drag-motion", clip, *given)
+    assert done.code == 0 and "region 50,10,40,40: it has no track" in done.err and "4,4,30,30: it" not in done.err
+    cv2.imwrite(str(tmp_path / "first.png"), np.zeros((64, 96, 3), np.uint8))
+    followed = vedit("drag-motion", clip, *given, "--first-frame", tmp_path / "first.png", "--json")
+    assert followed.code == 0 and "it has no track" not in followed.err
+
+
+def test_a_range_of_one_frame_has_no_motion(vedit, make_clip, tmp_path):
+    clip = make_clip(tmp_path / "in.mkv", 4, codec="ffv1")
+    done = vedit("drag-motion", clip, "--region", "4,4,30,30", "--track", "10,10 20,20", "--end", "1", "--dry-run")
+    one_error_line(done, 2, "--track", "one frame", "motion takes two")

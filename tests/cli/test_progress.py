@@ -85,3 +85,15 @@ def test_slow_is_not_zero(capsys, monkeypatch):
     first, last = capsys.readouterr().err.splitlines()[1:]
     assert first == "Editing: 1/3 frames, 0.017 frames/s, 2:00 left"
     assert last == "Editing: 3/3 frames, 0.049 frames/s, 0:00 left"
+
+
+def test_time_left_of_a_resumed_training(monkeypatch):
+    """400 of 500 steps were done before; since then 10 in 100 seconds: 90 are left, of ten seconds each."""
+    from vedit.cli import progress
+
+    now = [1000.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    rate = progress._Rate(400)
+    assert rate.measure(400, 500)[1] is None
+    now[0] += 100
+    assert rate.measure(410, 500) == (0.1, 900)

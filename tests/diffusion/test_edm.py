@@ -169,7 +169,7 @@ def test_the_loss_is_that_of_the_clean_estimate_at_unit_variance():
     squared = (1 + each**2) / each**2 * (found - clean).square()
     torch.testing.assert_close(edm.loss(network, clean, noise, sigma), squared.mean())
     torch.testing.assert_close(
-        edm.loss(network, clean, noise, sigma, weight), (squared * weight.view(-1, 1, 1)).mean()
+        edm.loss(network, clean, noise, sigma, weight.view(-1, 1, 1)), (squared * weight.view(-1, 1, 1)).mean()
     )  # fmt: skip
 
 

@@ -126,6 +126,14 @@ def test_a_second_edit_of_the_clip_needs_no_inversion(bundle, tmp_path, method):
     assert torch.equal(first.frames, edit(build(bundle, method), frames).frames)
 
 
+def test_stored_maps_are_as_rounded_when_they_are_made_again(bundle, tmp_path):
+    """A second edit finds the inversion and no maps: it makes them anew, and the same clip."""
+    cache, frames = Cache(tmp_path), frames_of()
+    first, again = (edit(build(bundle, "fatezero", cache=cache, maps="store"), frames) for _ in range(2))
+    assert (first.inversion_evaluations, again.inversion_evaluations) == (STEPS, 0)
+    torch.testing.assert_close(first.frames, again.frames, rtol=0, atol=1e-5)
+
+
 def test_what_the_inversion_depends_on_makes_another_entry(bundle, v_bundle, tmp_path):
     cache, frames = Cache(tmp_path), frames_of(1)
     variations: list[Any] = [
@@ -325,8 +333,8 @@ def test_stored_maps_need_memory_only_up_to_the_limit(bundle, monkeypatch):
     made = []
 
     class Watched(fatezero.Store):
-        def __init__(self, memory):
-            super().__init__(memory)
+        def __init__(self, memory, folder):
+            super().__init__(memory, folder)
             made.append(self)
 
     monkeypatch.setattr(fatezero, "Store", Watched)
@@ -431,6 +439,14 @@ def test_injection_keeps_to_the_source(bundle):
         for share in (0.0, 1.0)
     ]
     assert not torch.equal(*made)
+
+
+def test_batches_of_one_frame_blend_equal_keyframes(bundle):
+    """Every frame is a keyframe of its own batch: extended attention over equal frames and blending change nothing."""
+    frames = frames_of(1).expand(3, -1, -1, -1)
+    made = edit(build(bundle, "tokenflow", batch=1), frames).frames
+    alone = edit(build(bundle, "tokenflow"), frames[:1]).frames
+    assert decibels(made, alone.expand_as(made)) > 45
 
 
 def test_what_is_kept_does_not_grow(bundle):

@@ -254,7 +254,7 @@ def test_the_region_of_the_content_is_black():
     ("base", "stride", "expected"),
     [
         ({"block_out_channels": (320,), "sample_size": 96}, 8, ReVideoConfig()),
-        ({"block_out_channels": (64,), "sample_size": 32}, 8, ReVideoConfig((16, 16, 24, 56), 21, 4.0)),
+        ({"block_out_channels": (64,), "sample_size": 32}, 8, ReVideoConfig((16, 16, 24, 56), 31, 6.0)),
         ({"block_out_channels": (320,), "sample_size": [72, 128]}, 4, ReVideoConfig((32, 96, 256), 19, 3.75)),
     ],
 )

@@ -103,3 +103,14 @@ def test_half_precision_is_used_where_the_processor_has_it(monkeypatch, has, dty
     layer = torch.nn.Linear(4, 4)
     with autocast("cpu"):
         assert layer(torch.zeros(2, 4)).dtype is quick_dtype("cpu") is dtype
+
+
+def test_a_damaged_state_is_one_line_and_nothing_to_resume_is_told(tmp_path):
+    said: list[str] = []
+    Run(tmp_path / "fresh", {"recipe": "x"}, True, say=said.append)
+    assert said == [f"{tmp_path / 'fresh'}: no checkpoint to go on from; begins at step 0"]
+    (tmp_path / "damaged").mkdir()
+    for content in ("{", "[]", '{"identity": 3}'):
+        (tmp_path / "damaged" / "state.json").write_text(content)
+        with pytest.raises(VeditError, match=r"state\.json: cannot be read .*another folder"):
+            Run(tmp_path / "damaged", {"recipe": "x"}, True)

@@ -13,8 +13,9 @@ from vedit.diffusion.edm import EDM
 from vedit.engines.image2video import Image2Video, Image2VideoSettings
 from vedit.engines.revideo import Settings as Told
 from vedit.engines.shared import Tally
+from vedit.errors import VeditError
 from vedit.nets.revideo import ReVideoConfig, ReVideoUNet, begin_with_motion
-from vedit.training.common import Run
+from vedit.training.common import Run, sha256
 from vedit.training.moving_clips import Mixed, View, WorldClips, draw_clips
 from vedit.training.recipes import nano_image2video as recipe
 from vedit.training.recipes import nano_revideo
@@ -81,6 +82,16 @@ def test_a_view_scales_pictures_tracks_things_and_motion_alike(data):
         assert np.abs(half.pixels - small).max() <= 1.0
 
 
+class Given:
+    identity = "given"
+
+    def __init__(self, clip):
+        self.clip = clip
+
+    def draw(self, rng):
+        return self.clip
+
+
 def test_some_clips_are_pasted_and_tell_all_their_tracks(data):
     view = WorldClips(data, "test").at(View(32, 32, 64))
     mixed = Mixed(view, 0.5)
@@ -91,9 +102,16 @@ def test_some_clips_are_pasted_and_tell_all_their_tracks(data):
     for clip in pasted:
         assert clip.things is not None and bool((clip.things >= clip.things[:1]).all())
     only = draw_batch(Mixed(view, 1.0), settings(batch=1, alone=0.0), CONFIG, 5, 8)
-    clip = Mixed(view, 1.0).draw(np.random.default_rng(0))
-    assert only.given is not None and float(only.given.motion[:, 0].abs().max()) == 0
-    assert np.linalg.norm(np.diff(clip.tracks, axis=0), axis=-1).max() < 32
+    clip = max((c for c in pasted if c.tracks.shape[1] > 1), key=lambda c: np.ptp(c.tracks, axis=0).max())
+    # Every track is told of: at its places the map is not nothing where it moves.
+    steps = np.linalg.norm(np.diff(clip.tracks, axis=0), axis=-1)
+    told = draw_batch(Given(clip), settings(batch=1, alone=0.0), CONFIG, 5, 8).given.motion[0]
+    for track, far in zip(clip.tracks.transpose(1, 0, 2), steps.T, strict=True):
+        for frame in range(1, 4):
+            x, y = np.rint(track[frame]).astype(int)
+            assert (float(told[frame, :, y, x].abs().max()) > 0) == (far[frame - 1] > 0)
+    boxed = draw_batch(Given(clip), replace(settings(batch=1, alone=0.0), stage=3), CONFIG, 5, 8)
+    assert boxed.given.content is not None and only.given.content is None
 
 
 def test_small_squares_first_and_large_ones_at_the_end():
@@ -153,7 +171,7 @@ def test_motion_is_heard_from_the_first_step_on(base):
 
 def test_the_loss_counts_more_where_things_are(data, base):
     """All the weight on things gives the error there; none gives the mean over all."""
-    source = WorldClips(data, "test").at(View(32, 64, 64))
+    source = Mixed(WorldClips(data, "test").at(View(32, 64, 64)), 1.0)
     network = control(base)
     asked = settings(things=0.0, dropout=0.0, drop_embedding=0.0, noisy_share=0.0, alone=0.0)
     batch = draw_batch(source, asked, network.control.config, 1, base.codec.stride)
@@ -243,7 +261,31 @@ def test_what_is_exported_opens_and_its_prior_is_stage_one(tmp_path, base, tiny_
     assert about.network["stage"] == 1 and len(about.training["prior"]) == 64
     for name, value in before.items():
         assert torch.equal(tensors[f"control.{name}"], value)
-    assert nano_revideo.adapter_of(tmp_path / "elsewhere", opened, tmp_path / "control") == made, "made once"
+    assert nano_revideo.adapter_of(tmp_path, opened, tmp_path / "control") == made
+    (tmp_path / "other").mkdir()
+    with torch.no_grad():
+        network.control.fused.weight.add_(1)
+    recipe.export(network, tmp_path / "other")
+    with pytest.raises(VeditError, match="holds another control than"):
+        nano_revideo.adapter_of(tmp_path / "other", opened, tmp_path / "control")
+
+
+def test_the_later_stages_go_on_from_the_prior(tmp_path, base, data, tiny_models):
+    """What is shared is trained once; the card finds the stages that were trained here."""
+    bundle = tiny_models.write_bundle(tmp_path / "tiny")
+    opened = weights.open_bundle(bundle, "image2video")
+    recipe.export(control(base), tmp_path)
+    source = WorldClips(data, "test")
+    more = {"share": 1e-4, "batch": 1, "log_every": 1, "prior": tmp_path}
+    made = nano_revideo.train("full", source, opened, tmp_path / "out", **more)
+    assert adapter.read_about(made).network["stage"] == 3
+    assert sorted(nano_revideo.stages(tmp_path / "out")) == [2, 3]
+    began = adapter.read_about(tmp_path / "out" / "shared" / "2").training["before"]
+    assert began == sha256(tmp_path / "out" / "shared" / "1" / "adapter.safetensors")
+    alone = nano_revideo.train("one-stage", source, opened, tmp_path / "out", **more)
+    assert adapter.read_about(alone).training["before"] == began
+    with pytest.raises(VeditError, match="trained with another data"):
+        nano_revideo.train("two-stages", WorldClips(data, "more"), opened, tmp_path / "out", **more)
 
 
 def test_a_made_clip_is_that_of_the_engine(base, data):

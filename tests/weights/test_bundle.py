@@ -157,3 +157,18 @@ def test_finding_and_checking_import_no_torch(python, tiny):
     code = "import sys; from vedit import weights; weights.open_bundle(sys.argv[1], verify=True); weights.list_models()"
     done = python(f"{code}; print(sorted({{'torch', 'transformers', 'diffusers'}} & set(sys.modules)))", str(tiny))
     assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_a_text_to_image_folder_works_at_the_size_that_it_was_made_for(tmp_path, tiny_models):
+    """Stable Diffusion 2.1 is made for 768 pixels, which its files say as the side of its latents."""
+    import json
+
+    folder = tiny_models.write_diffusers(tmp_path / "sd", "StableDiffusionPipeline")
+    assert weights.open_bundle(folder, "text2image").preset["size"] == 512, "where it does not say"
+    config = json.loads((folder / "unet" / "config.json").read_text())
+    (folder / "unet" / "config.json").write_text(json.dumps(config | {"sample_size": 96}))
+    bundle = weights.open_bundle(folder, "text2image")
+    assert bundle.preset["size"] == 768 and "max_frames" not in bundle.preset
+    index = json.loads((folder / "model_index.json").read_text())
+    (folder / "model_index.json").write_text(json.dumps(index | {"_class_name": "StableDiffusionImg2ImgPipeline"}))
+    assert weights.open_bundle(folder, "text2image").preset == bundle.preset

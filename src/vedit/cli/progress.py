@@ -45,13 +45,15 @@ def reporter(style: str, unit: str = "frames") -> Iterator[Progress]:
 class _Rate:
     """Frames a second and seconds left, over the whole stage."""
 
-    def __init__(self) -> None:
+    def __init__(self, before: int = 0) -> None:
         self._began = time.monotonic()
+        self._before = before
 
     def measure(self, done: int, total: int | None) -> tuple[float, float | None]:
-        """Frames/s so far and the seconds that are left; None where the total is not known."""
+        """Frames/s so far and the seconds that are left; None where one of them is not known."""
+        done -= self._before
         rate = done / max(time.monotonic() - self._began, 1e-6)
-        return rate, None if total is None or not done else max(total - done, 0) / rate
+        return rate, None if total is None or not done else max(total - self._before - done, 0) / rate
 
 
 class _Lines:
@@ -65,10 +67,10 @@ class _Lines:
         self._said = 0.0
         self._rate = _Rate()
 
-    def stage(self, name: str) -> None:
+    def stage(self, name: str, before: int = 0) -> None:
         """A new stage began."""
         with self._lock:
-            self._stage, self._said, self._rate = name, time.monotonic(), _Rate()
+            self._stage, self._said, self._rate = name, time.monotonic(), _Rate(before)
             self._say_stage(name)
 
     def frames(self, done: int, total: int | None) -> None:
@@ -129,9 +131,9 @@ class _Bar:
     def __exit__(self, *exc: object) -> None:
         self._progress.stop()
 
-    def stage(self, name: str) -> None:
+    def stage(self, name: str, before: int = 0) -> None:
         """A new stage began."""
-        self._rate = _Rate()
+        self._rate = _Rate(before)
         self._progress.update(self._task, description=STAGES.get(name, name))
 
     def frames(self, done: int, total: int | None) -> None:

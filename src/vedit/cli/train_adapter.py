@@ -265,7 +265,7 @@ def _tuned(recipe: str, training: OneClip | Control, running: Running) -> None:
         def progress(done: int, total: int) -> None:
             nonlocal begun
             if not begun:
-                told.stage("train")
+                told.stage("train", before=done if done > 1 else 0)  # the first report of a resumed one
                 begun = True
             told.frames(done, total)
 

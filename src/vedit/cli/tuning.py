@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vedit.cli import console
@@ -82,19 +83,40 @@ def tuned(plan: Plan, style: str) -> Iterator[Plan]:
     module, key = _recipe(plan)
     cache = Cache.default()
     kept = cache.path(KIND, key)
-    if cache.get(KIND, key) is not None:
-        yield replace(plan, adapter=str(kept))
-        return
+    found = cache.get(KIND, key) is not None
     with tempfile.TemporaryDirectory(prefix="vedit-adapter-") as folder:
-        console.detail(f"no --adapter: training one for {job.method} first; it is kept in {kept.parent}")
+        # The edit reads a file of its own, which no other process can remove; the same as the next one will.
+        own = Path(folder, adapter.FILE)
+        if found and _taken(kept, own):
+            yield replace(plan, adapter=folder)
+            return
+        console.detail(f"no --adapter: training one for {job.method} first")
         _train(module, plan, folder, style)
         about, tensors = adapter.load(folder, job.method, plan.bundle)
         listed = {"method": about.method, "model": about.base, "prompt": about.prompt}
         cache.put(KIND, key, tensors, adapter.metadata(about) | listed)
         for warning in cache.warnings:
             console.warn(warning)
-        # Not kept if the cache is full or off; the trained one serves this edit all the same.
-        yield replace(plan, adapter=str(kept) if kept.is_file() else folder)
+        if _taken(kept, own):
+            console.detail(f"kept for the next edit of this clip: {kept}")
+        yield replace(plan, adapter=folder)
+
+
+def _taken(kept: Path, own: Path) -> bool:
+    """Whether what the cache keeps is ``own`` now too: linked, or copied where that cannot be."""
+    import os
+    import shutil
+
+    beside = own.with_suffix(".kept")
+    try:
+        try:
+            os.link(kept, beside)
+        except OSError:
+            shutil.copyfile(kept, beside)
+    except FileNotFoundError:  # the cache is off or full, or another process was faster
+        return False
+    os.replace(beside, own)
+    return True
 
 
 def _train(module: Any, plan: Plan, folder: str, style: str) -> None:

@@ -22,6 +22,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from vedit.errors import ResourceError
+
 _NAME = re.compile(
     r"(?:(down|up)_blocks\.(\d+)|mid_block)\.attentions\.(\d+)\.(temporal_)?transformer_blocks\.(\d+)\.attn([12])"
 )
@@ -222,10 +224,18 @@ class Store:
             self._held[key] = half.clone() if half.data_ptr() == tensor.data_ptr() else half
             self.in_memory += size
             return
-        if self._file is None:
-            self._file = tempfile.TemporaryFile(dir=self._folder, prefix="vedit-attention-")  # noqa: SIM115
-        self._file.seek(self.on_disk)
-        self._file.write(half.numpy().data.cast("B"))
+        try:
+            if self._file is None:
+                if self._folder is not None:
+                    self._folder.mkdir(parents=True, exist_ok=True)
+                self._file = tempfile.TemporaryFile(dir=self._folder, prefix="vedit-attention-")  # noqa: SIM115
+            self._file.seek(self.on_disk)
+            self._file.write(half.numpy().data.cast("B"))
+        except OSError as error:
+            raise ResourceError(
+                f"{self._folder or tempfile.gettempdir()}: cannot hold the source's attention "
+                f"({error.strerror or error}, after {self.on_disk / 1e9:.1f} GB); make room there, or use -s maps=again"
+            ) from None
         self._placed[key] = (self.on_disk, half.shape)
         self.on_disk += size
 

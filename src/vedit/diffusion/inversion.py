@@ -61,7 +61,8 @@ class Trajectory:
         return self.latents[step.index - self.start]
 
     def after(self, step: Indexed) -> torch.Tensor:
-        """The source's latent where ``step`` ends, which is what plain inversion showed the network at its level."""
+        """The source's latent where ``step`` ends, which is what plain inversion on the sampler's own grid showed the
+        network at its level."""
         return self.latents[step.index - self.start + 1]
 
 

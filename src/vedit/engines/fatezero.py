@@ -136,7 +136,8 @@ class FateZero(PromptEngine):
         together = source if kept is None else torch.cat([kept, source])
         seen = len(source) // 2 if kept is None else 0
         pick = of_frame(seen)
-        store = Store(round(settings.store_memory * 1e9)) if settings.maps == "store" else None
+        beside = None if self._cache is None else self._cache.folder  # the system's own may lie in memory
+        store = Store(round(settings.store_memory * 1e9), beside) if settings.maps == "store" else None
         words = align(
             self.text.words(prompt.source), self.text.words(prompt.target), self.text.length, settings.words
         )  # fmt: skip
@@ -244,9 +245,11 @@ class _Edit:
     def _maps(self, step: Step) -> _Maps:
         """The source's attention that belongs to ``step``: stored, or made again."""
         if self._index != step.index:
-            # What the inversion showed the network last: where the step ends, or with fixed points where it begins.
-            trajectory = self._trajectory
-            latents = trajectory.at(step) if self._settings.fixed_point else trajectory.after(step)
+            # What the inversion showed the network last: where the step ends; with fixed points, and nearly so on a
+            # finer grid than the sampler's, where it begins.
+            trajectory, settings = self._trajectory, self._settings
+            near = settings.fixed_point or (settings.inversion_steps or settings.steps) > settings.steps
+            latents = trajectory.at(step) if near else trajectory.after(step)
             by_layer: dict[str, torch.Tensor] = {}
             names = [place.name for place in self._engine._coarse]
             if self._store is not None and (step.timestep, names[0]) in self._store:
@@ -255,6 +258,8 @@ class _Edit:
             else:
                 with attention(self._engine._coarse, record(self._pick, by_layer)):
                     self._engine.predict(latents, step.timestep, self._prompt.source, self._tally)
+                if self._store is not None:  # as rounded as those that an inversion leaves there
+                    by_layer = {name: maps.to(torch.float16).to(maps) for name, maps in by_layer.items()}
             self._now = _Maps(by_layer, self._mask(by_layer))
             self._index = step.index
         return self._now

@@ -132,20 +132,26 @@ def resolve(job: EditJob, info: ClipInfo, wanted: TimeRange) -> Motion:
     if not regions:
         raise UsageError("--region is missing; say where the clip is edited: x,y,width,height, or a picture")
     tracks += _followed(job, info, extent)
-    for track in tracks:
-        owner(track, regions)
-    for track in read:
-        owner(track, regions, InputError)
+    moved = {owner(track, regions) for track in tracks} | {owner(track, regions, InputError) for track in read}
     tracks += read
-    warnings: tuple[str, ...] = ()
-    if not tracks and (job.first_frame is not None or job.instruction is not None):
-        tracks = _source_motion(job, info, extent, regions)
-        if not tracks and extent.frames > 1:
-            warnings = (f"no point of the region can be followed through {job.input}, so the region is asked to stand "
-                        "still; say how it moves with --track",)  # fmt: skip
+    if tracks and extent.frames < 2:
+        raise UsageError(f"{tracks[0].name}: the edited range has one frame, and motion takes two; make it longer")
+    left, warnings = [region for number, region in enumerate(regions) if number not in moved], ()
+    if job.first_frame is not None or job.instruction is not None:
+        found = _source_motion(job, info, extent, left)
+        tracks += [track for some in found for track in some]
+        still = [region for region, some in zip(left, found, strict=True) if not some]
+        why = f"no point of it can be followed through {job.input}"
     elif not tracks:
         raise UsageError("--track is missing; say how the region moves (--track, --tracks, --follow) or give another "
                          "content with --first-frame")  # fmt: skip
+    else:
+        still, why = left, "it has no track"
+    if extent.frames > 1:
+        warnings = tuple(
+            f"the region {region.name}: {why}, so it is asked to stand still; say how it moves with --track"
+            for region in still
+        )
     warnings += tuple(_out_of_time(track, extent, times) for track in tracks if _ends_late(track, extent, times))
     places = sampled(tracks, extent, lambda index: float(times[index - first]))
     frame = None if job.first_frame is None else read_frame(job, info)
@@ -164,7 +170,7 @@ def _ends_late(track: Track, extent: Extent, times: list[Fraction]) -> bool:
     begin, end = _range(track, extent, times)
     # The last frame is shown on for a while.
     step = float(times[-1] - times[-2]) if not track.frames and len(times) > 1 else 1.0
-    if track.knots[0] > end or track.knots[-1] < begin:
+    if track.knots[0] > end or track.knots[-1] <= begin:
         raise UsageError(
             f"{_out_of_time(track, extent, times)}, so nothing would move; give times of the edited range, @48 in "
             "frames or @2s in seconds from the clip's first frame"
@@ -238,30 +244,48 @@ def _followed(job: EditJob, info: ClipInfo, extent: Extent) -> list[Track]:
     return [_track_of(name, ways[:, number], extent) for number, name in enumerate(names)]
 
 
-def _source_motion(job: EditJob, info: ClipInfo, extent: Extent, regions: list[Region]) -> list[Track]:
-    """How the regions move in the source: the longest ways of points of a grid in them that stay in sight and inside.
+def _source_motion(job: EditJob, info: ClipInfo, extent: Extent, regions: list[Region]) -> list[list[Track]]:
+    """How each region moves in the source: the longest ways of points of a grid in it that stay in sight and inside.
 
-    For an edited first frame without tracks, which keeps the motion of the source.
+    For an edited first frame, in regions without tracks: they keep the motion of the source.
     """
     import numpy as np
 
-    from vedit.video.regions import bounds, union
+    grids = [_grid(region) for region in regions]
+    if not sum(map(len, grids)):
+        return [[] for _ in regions]
+    ways = _ways(job, info, np.concatenate(grids))
+    found, at = [], 0
+    for region, points in zip(regions, grids, strict=True):
+        own, at = ways[:, at : at + len(points)], at + len(points)
+        whole = [
+            number
+            for number in np.flatnonzero(~np.isnan(own).any((0, 2)))
+            if len(own) > 1 and all(region.holds(place) for place in _inside(own[:, number], extent))
+        ]
+        lengths = np.linalg.norm(np.diff(own[:, whole], axis=0), axis=-1).sum(0)
+        longest = [whole[number] for number in np.argsort(-lengths, kind="stable")[: max(1, MOST // len(regions))]]
+        names = {number: f"the way of {points[number, 0]:.0f},{points[number, 1]:.0f}" for number in longest}
+        found.append([_track_of(name, own[:, number], extent) for number, name in names.items()])
+    return found
 
-    x, y, width, height = bounds(union(regions))
+
+def _grid(region: Region) -> np.ndarray:
+    """(N, 2): points all over a region; its middle where it is too thin for any of them."""
+    import numpy as np
+
+    from vedit.video.mask import BLACK
+    from vedit.video.regions import bounds
+
+    x, y, width, height = bounds(region.grey)
     across, down = (np.linspace(start, start + side - 1, GRID + 2)[1:-1] for start, side in ((x, width), (y, height)))
     points = np.stack(np.meshgrid(across, down), -1).reshape(-1, 2)
-    points = points[[any(region.holds(point) for region in regions) for point in points]]
-    ways = _ways(job, info, points)
-    if len(ways) < 2 or not len(points):
-        return []
-    whole = [
-        number
-        for number in np.flatnonzero(~np.isnan(ways).any((0, 2)))
-        if all(any(region.holds(place) for region in regions) for place in _inside(ways[:, number], extent))
-    ]
-    lengths = np.linalg.norm(np.diff(ways[:, whole], axis=0), axis=-1).sum(0)
-    longest = [whole[number] for number in np.argsort(-lengths, kind="stable")[:MOST]]
-    return [_track_of(f"the way of {points[n, 0]:.0f},{points[n, 1]:.0f}", ways[:, n], extent) for n in longest]
+    points = points[[region.holds(point) for point in points]]
+    if len(points):
+        return points
+    rows, columns = np.nonzero(region.grey > BLACK)
+    middle = len(rows) // 2
+    return np.array([[columns[middle], rows[middle]]], np.float64)
 
 
 def _ways(job: EditJob, info: ClipInfo, points: np.ndarray) -> np.ndarray:

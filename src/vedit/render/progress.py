@@ -8,8 +8,8 @@ from typing import Protocol
 class Progress(Protocol):
     """Told from several threads; must return at once."""
 
-    def stage(self, name: str) -> None:
-        """A new stage began: "load", "edit", "finish"."""
+    def stage(self, name: str, before: int = 0) -> None:
+        """A new stage began: "load", "edit", "finish". ``before``: what an earlier run had done of it."""
         ...
 
     def frames(self, done: int, total: int | None) -> None:
@@ -20,6 +20,6 @@ class Progress(Protocol):
 class Silent:
     """Tells nobody."""
 
-    def stage(self, name: str) -> None: ...
+    def stage(self, name: str, before: int = 0) -> None: ...
 
     def frames(self, done: int, total: int | None) -> None: ...

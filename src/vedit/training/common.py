@@ -26,6 +26,7 @@ from vedit.weights.bundle import sha256 as sha256
 _SAID = {"norm": "norm of the gradient", "weights": "sum of the weights"}  # in errors, by their names in the log
 #: In the identity of a run: the hash of the weights that it goes on from.
 BEGAN = "began"
+STATE = "state.json"  # of a run: what it is and where it stands
 
 
 def _print(line: str) -> None:
@@ -82,6 +83,12 @@ class Average:
             parameters[name].copy_(value)
 
 
+def check_free(folder: Path, resume: bool) -> None:
+    """Raise ``VeditError`` where the folder of a training holds one that is not to be resumed."""
+    if not resume and (folder / STATE).exists():
+        raise VeditError(f"{folder}: holds a training already; add --resume to go on with it, or choose another folder")
+
+
 class Run:
     """A training folder: ``log.jsonl``, ``state.safetensors`` (weights, average, optimiser), ``state.json``.
 
@@ -98,15 +105,15 @@ class Run:
         self.started = time.time()
         self.spent = 0.0
         self.first_step = 0
-        folder.mkdir(parents=True, exist_ok=True)
-        self._state, self._meta = folder / "state.safetensors", folder / "state.json"
-        if not resume and self._meta.exists():
-            raise VeditError(
-                f"{folder}: holds a training already; add --resume to go on with it, or choose another folder"
-            )
+        self._state, self._meta = folder / "state.safetensors", folder / STATE
+        check_free(folder, resume)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise VeditError(f"{folder}: cannot be made ({error.strerror}); choose another folder") from None
         self.resuming = resume and self._meta.exists()
         if self.resuming:
-            found = json.loads(self._meta.read_text())
+            found = _read_state(self._meta)
             if found["identity"] != self.identity:
                 changed = sorted(
                     k for k in {*found["identity"], *self.identity} if found["identity"].get(k) != self.identity.get(k)
@@ -114,10 +121,15 @@ class Run:
                 raise VeditError(
                     f"{folder}: was started with other settings ({', '.join(changed)}); resume with the same ones"
                 )
-            with safe_open(self._state, "pt") as state:  # a kill may fall between the two files: the weights count
-                at = state.metadata() or found
+            try:
+                with safe_open(self._state, "pt") as state:  # a kill may fall between the two files: the weights count
+                    at = state.metadata() or found
+            except (SafetensorError, OSError) as error:
+                raise VeditError(f"{self._state}: cannot be read ({error}); train again in another folder") from None
             self.first_step, self.spent = int(at["step"]), float(at["seconds"])
         else:
+            if resume:
+                say(f"{folder}: no checkpoint to go on from; begins at step 0")
             (folder / "log.jsonl").unlink(missing_ok=True)  # of a run that came to no checkpoint
 
     @property
@@ -186,6 +198,14 @@ class Run:
                 "another folder with a lower learning rate"
             )
         self.say(" ".join(f"{k}={v}" for k, v in line.items()))
+
+
+def _read_state(file: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(file.read_text())
+        return found if isinstance(found["identity"], dict) else {}["identity"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise VeditError(f"{file}: cannot be read ({error}); train again in another folder") from None
 
 
 class Means:

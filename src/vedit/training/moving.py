@@ -20,7 +20,7 @@ class Moving:
 
     ``numbers``: frames a second and motion bucket, as the network is told them; None: the model's usual ones.
     ``things``: (T, H, W) float32, 1 where a thing is or was in the first frame, where that is known. ``few``: whether
-    the tracks are no more than a sample should be told of.
+    the tracks are no more than a sample should be told of. ``clip``: which of the source's clips it is of, if known.
     """
 
     pixels: np.ndarray
@@ -28,6 +28,7 @@ class Moving:
     numbers: tuple[float, float] | None = None
     things: np.ndarray | None = None
     few: bool = False
+    clip: int | None = None
 
 
 class Source(Protocol):
@@ -55,7 +56,8 @@ class OwnClips:
 
         from vedit.video.follow import tracks_of
 
-        clip = self._clips[int(rng.integers(len(self._clips)))]
+        number = int(rng.integers(len(self._clips)))
+        clip = self._clips[number]
         span = (self._frames - 1) * self._stride + 1
         first = int(rng.integers(len(clip) - span + 1))
         y, x = (int(rng.integers(side - self._size + 1)) for side in clip.shape[1:3])
@@ -64,7 +66,7 @@ class OwnClips:
             part = part[:, :, ::-1]
         grey = np.stack([cv2.cvtColor(np.ascontiguousarray(frame), cv2.COLOR_RGB2GRAY) for frame in part])
         tracks, good = tracks_of(grey, max(8, round(GRID * self._size)))  # through every frame, whatever the stride
-        return Moving(np.ascontiguousarray(part[:: self._stride]), tracks[:: self._stride, good])
+        return Moving(np.ascontiguousarray(part[:: self._stride]), tracks[:: self._stride, good], clip=number)
 
 
 def read_clips(

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from vedit.errors import VeditError
 from vedit.training.moving import Moving
 from vedit.training.nano import Rows
 from vedit.world.moving import USUAL_RATE, MovingClip, draw_several, motion_bucket, speed_of
@@ -42,7 +43,7 @@ def draw_clips(
 ) -> MovingClips:
     """Draw ``each`` clips of ``scenes`` scenes into ``folder`` unless it holds them already, and open it.
 
-    ``workers``: processes that draw; none: one a core; 0: this one.
+    ``workers``: processes that draw; none: one a core; 0: this one. Raises ``VeditError`` for a folder of other clips.
     """
     count = scenes * each
     if not (folder / "index.json").exists():
@@ -54,7 +55,11 @@ def draw_clips(
             if at % 400 == 0:
                 print(f"drew {at} of {count} clips", flush=True)
         rows.finish({"clips": at})
-    return MovingClips({name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in _PARTS})
+    found = MovingClips({name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in _PARTS})
+    shape = found.parts["frames"].shape[:4]
+    if shape != (count, frames, side, side):
+        raise VeditError(f"{folder}: holds other clips, {shape}; remove it, or choose another --data")
+    return found
 
 
 def _drawn(seed: int, scenes: int, each: int, side: int, frames: int, workers: int | None) -> Iterator[MovingClip]:
@@ -142,7 +147,7 @@ class WorldClips:
         if rng.random() < 0.5:
             pixels, things, tracks = pixels[::-1], things[::-1], tracks[::-1]
         pixels, tracks, things = (np.ascontiguousarray(a) for a in (pixels, tracks, np.maximum(things, things[:1])))
-        return Moving(pixels, tracks, (fps, bucket), things)
+        return Moving(pixels, tracks, (fps, bucket), things, clip=index)
 
 
 class Mixed:

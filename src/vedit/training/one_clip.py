@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from vedit.diffusion.schedule import Schedule
 from vedit.errors import InputError, UsageError
-from vedit.training.common import Run, autocast, sha256, step_rng, torch_rng
+from vedit.training.common import Run, autocast, check_free, sha256, step_rng, torch_rng
 from vedit.video.source import find
 from vedit.weights.adapter import About
 from vedit.weights.adapter import save as save_adapter
@@ -107,6 +107,7 @@ def train(
     torch.set_num_threads(threads)
     if not prompt.strip():
         raise UsageError("--prompt is empty; say what the clip shows")
+    check_free(Path(output) / "training", resume)  # before anything is decoded
     bundle = weights.open_bundle(model, "text2image")
     chosen = dict(choices or {})
     given |= training_choices({name: chosen.pop(name) for name in CHOICES if name in chosen})
@@ -229,7 +230,8 @@ def fit(
         loss = (output.float() - schedule.target(clean, noise, timestep)).square().mean()
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        norm = nn.utils.clip_grad_norm_(parameters, settings.clip_norm)
+        # 0 is the paper's plain Adam: the norm is told, and nothing is clipped.
+        norm = nn.utils.clip_grad_norm_(parameters, settings.clip_norm or float("inf"))
         run.log(step + 1, loss=float(loss.detach()), norm=float(norm))
         if step % settings.save_every == 0 and step > run.first_step:
             run.save(step, network, optimiser, None)

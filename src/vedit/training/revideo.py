@@ -22,7 +22,7 @@ from vedit.diffusion import edm
 from vedit.errors import VeditError
 from vedit.nets.revideo import HALF, Conditions, ReVideoUNet, Stage, Tuned, kept_content, trajectory_map
 from vedit.training.common import Average, Means, Run, autocast, averaged, prefetch, step_rng, torch_rng, warm_cosine
-from vedit.training.moving import Source
+from vedit.training.moving import Moving, Source
 from vedit.training.trajectories import choose, random_box
 
 if TYPE_CHECKING:
@@ -71,16 +71,17 @@ class Settings:
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """What one step sees. ``pixels``: (B, T, 3, H, W) in [-1, 1]; ``given``: without content in stages 0 and 1, None
-    without control; ``numbers``: frames a second and motion bucket of each clip, None for the model's usual ones;
-    ``noise``: (B,) on the pixels of the first frame, NaN for the model's usual one; ``things``: (B, T, 1, H, W), 1
-    where a thing is or was, 0 everywhere where that is not known."""
+    """What one step sees. ``pixels``: (B, T, 3, H, W) in [-1, 1]; ``given``: without content in stages 0 and 1;
+    ``alone``: whether the base goes without it; ``numbers``: frames a second and motion bucket of each clip, None for
+    the model's usual ones; ``noise``: (B,) on the pixels of the first frame, NaN for the model's usual one; ``things``:
+    (B, T, 1, H, W), 1 where a thing is or was, 0 everywhere where that is not known."""
 
     pixels: Tensor
-    given: Conditions | None
+    given: Conditions
     numbers: list[tuple[float, float] | None]
     noise: Tensor
     things: Tensor
+    alone: bool
 
 
 def draw_batch(source: Source, settings: Settings, config: Any, step: int, stride: int) -> Batch:
@@ -99,7 +100,7 @@ def draw_batch(source: Source, settings: Settings, config: Any, step: int, strid
             mask[:] = 0
             mask[:, y : y + down, x : x + across] = 1
         if settings.stage == 2 and settings.scenes == "stage":
-            other = source.draw(rng)
+            other = _another(source, rng, clip)
             frames = np.where(mask[0][None, ..., None] > 0, frames, other.pixels.astype(np.float32) / 127.5 - 1)
             if clip.things is not None and other.things is not None:
                 clip = replace(clip, things=np.where(mask > 0, clip.things, other.things))
@@ -117,9 +118,19 @@ def draw_batch(source: Source, settings: Settings, config: Any, step: int, strid
     strengths = np.exp(rng.uniform(np.log(NOISE[0]), np.log(NOISE[1]), settings.batch))
     spoiled = rng.random(settings.batch) < settings.noisy_share
     noise = np.where(spoiled, strengths, 0.0 if settings.noisy_share else np.nan).astype(np.float32)
-    controlled = rng.random() >= settings.alone
-    given = Conditions(torch.stack(motions), mask, content) if controlled else None
-    return Batch(frames, given, numbers, torch.from_numpy(noise), torch.stack(things))
+    alone = bool(rng.random() < settings.alone)
+    given = Conditions(torch.stack(motions), mask, content)
+    return Batch(frames, given, numbers, torch.from_numpy(noise), torch.stack(things), alone)
+
+
+def _another(source: Source, rng: np.random.Generator, clip: Moving) -> Moving:
+    """A stretch of another clip, where it is known which; if chance will not have it so, of the same."""
+    other = source.draw(rng)
+    for _ in range(20):
+        if other.clip is None or other.clip != clip.clip:
+            break
+        other = source.draw(rng)
+    return other
 
 
 class Trainer:
@@ -132,12 +143,9 @@ class Trainer:
         told: Image2VideoSettings,
         settings: Settings,
         source: Source,
-        weight: Tensor | None = None,
     ) -> None:
-        """``told``: what the network is told of frame rate, motion and noise where a clip does not say itself;
-        ``weight``: (C,), of the latents' channels in the loss."""
+        """``told``: what the network is told of frame rate, motion and noise where a clip does not say itself."""
         self.base, self.network, self.told, self.settings, self.source = base, network, told, settings, source
-        self.weight = weight
         network.requires_grad_(False)
         self.parameters = network.trained(settings.stage, settings.tuned)
         for parameter in self.parameters.values():
@@ -178,10 +186,11 @@ class Trainer:
             [(pair or usual)[0] + told.fps_offset, (pair or usual)[1], float(spoiled)]
             for pair, spoiled in zip(batch.numbers, strength, strict=True)
         ]
-        given = batch.given
-        if given is not None:
-            content = None if given.content is None else given.content.to(device)
-            given = Conditions(given.motion.to(device), given.mask.to(device), content)
+        given = None
+        if not batch.alone:
+            motion, mask, content = batch.given.motion, batch.given.mask, batch.given.content
+            content = None if content is None else content.to(device)
+            given = Conditions(motion.to(device), mask.to(device), content)
         gate = HALF if settings.stage < 3 else None
         numbers = torch.tensor(ids, device=device)
 
@@ -189,12 +198,11 @@ class Trainer:
             with autocast(device):
                 return self.network(torch.cat([z, first], 2), level, embedding, numbers, given, gate)
 
-        weight = None if self.weight is None else self.weight.to(clean).view(-1, 1, 1)
+        weight = None
         if settings.things:
             things = functional.avg_pool2d(batch.things.flatten(0, 1).to(clean), self.base.codec.stride)
             places = 1 + settings.things * things.unflatten(0, (count, frames))
-            places = places / places.mean()
-            weight = places if weight is None else places * weight
+            weight = places / places.mean()
         return edm.loss(evaluate, clean, noise, sigma, weight)
 
     def fit(self, run: Run, progress: Progress | None = None, check: Check | None = None) -> None:

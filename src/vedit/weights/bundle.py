@@ -60,6 +60,8 @@ _PRESETS: dict[str, dict[str, Any]] = {
         "multiple": 64,
     },
 }
+# Whose recommendation holds for any pipeline with the parts of a role.
+_USUAL = {"text2image": "StableDiffusionPipeline", "image2video": "StableVideoDiffusionPipeline"}
 _DEFAULT_MAX_FRAMES = 32  # of vedit.nets.video_unet.Temporal
 
 
@@ -131,7 +133,8 @@ def open_bundle(
                 f"it cannot be used for {role}; {checkpoints.instead(role)}"
             )
         entries = {name: _inside(path, folder) for name, folder in wanted.items()}
-        preset = dict(_PRESETS.get(str(index.get("_class_name")), {}))
+        usual = _PRESETS.get(_USUAL.get(role, ""), {})  # of another pipeline with the parts that the role needs
+        preset = dict(_PRESETS.get(str(index.get("_class_name")), usual))
         name = name_of(path)
     else:
         raise ModelError(f"{path}: has neither {BUNDLE} nor {DIFFUSERS}; it is not a model folder")
@@ -144,10 +147,13 @@ def open_bundle(
         if not (path / BUNDLE).is_file() and component in _STEMS:
             variant_of(folder, _STEMS[component])
     if role == "text2image":
-        _check_text2image(entries["unet"], name)
+        sample = _check_text2image(entries["unet"], name)
+        if sample is not None and not (path / BUNDLE).is_file():
+            preset["size"] = sample * _stride(entries["vae"])
     if role == "image2video":
         preset.setdefault("frames", _check_image2video(entries["unet"], name))
-    preset.setdefault("max_frames", _max_frames(entries.get("unet")))
+    if role != "text2image":  # whose network sees frame by frame: any window fits
+        preset.setdefault("max_frames", _max_frames(entries.get("unet")))
     return Bundle(name, path, entries, preset)
 
 
@@ -288,8 +294,14 @@ def _max_frames(unet: Path | None) -> int:
     return int(read_json(unet / "config.json").get("temporal", {}).get("max_frames", _DEFAULT_MAX_FRAMES))
 
 
-def _check_text2image(unet: Path, name: str) -> None:
-    """Raise ``ModelError`` for a U-Net that wants to see more than the noisy latents."""
+def _stride(vae: Path) -> int:
+    """Pixels of an autoencoder's latent, along each side."""
+    return 2 ** (len(read_json(vae / "config.json").get("block_out_channels", [0] * 4)) - 1)
+
+
+def _check_text2image(unet: Path, name: str) -> int | None:
+    """The side of the latents that it was made for, if it says so. Raises ``ModelError`` for a U-Net that wants to see
+    more than the noisy latents."""
     config = read_json(unet / "config.json")
     kind, channels, latent = config.get("_class_name"), config.get("in_channels"), config.get("out_channels")
     if kind != "UNet2DConditionModel":
@@ -299,6 +311,8 @@ def _check_text2image(unet: Path, name: str) -> None:
             f"{name}: its U-Net takes {channels} channels for {latent} of the latents, so it is not text-to-image; "
             "editing by prompt needs one, such as Stable Diffusion 1.x or 2.x"
         )
+    sample = config.get("sample_size")
+    return sample if isinstance(sample, int) and sample > 0 else None
 
 
 def _check_image2video(unet: Path, name: str) -> int:

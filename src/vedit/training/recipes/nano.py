@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vedit.errors import VeditError
+from vedit.training.recipes.nano_image2video import TOGETHER
 
 RECIPES = "vedit.training.recipes"
 DONE = "done"  # a file in a stage's folder, once it has ended
@@ -26,7 +27,7 @@ DONE = "done"  # a file in a stage's folder, once it has ended
 
 @dataclass(frozen=True)
 class Stage:
-    """A recipe with its options. ``folder``: where it leaves what it makes, in ``--runs``."""
+    """A recipe with its options. ``folder``: its name; in ``--runs`` the folder so called says when it has ended."""
 
     folder: str
     recipe: str
@@ -79,7 +80,8 @@ def stages(runs: Path, out: Path, share: float, device: str) -> list[Stage]:
         ),
         Stage(
             "image2video", "nano_image2video",
-            ("train", *to("image2video"), "--clip", str(out / "clip"), *data, *scenes, "--steps", part(2400), *resumed),
+            ("train", *to("image2video"), "--clip", str(out / "clip"), *data, *scenes,
+             "--steps", part(TOGETHER.steps), *resumed),
         ),
         Stage("pictures", "nano_bundle", ("--out", str(out), "--image2video", str(runs / "image2video"))),
         Stage(

@@ -197,7 +197,7 @@ def write_role(
 
 
 # What tells trainings apart and is not for people.
-_UNSAID = {"recipe", "steps", "save_every", "log_every", "average", "base", "before", "data", BEGAN}
+_UNSAID = {"recipe", "steps", "save_every", "log_every", "average", "base", "before", "data", "models", BEGAN}
 
 
 def assemble(
@@ -245,6 +245,8 @@ def assemble(
     (out / "bundle.json").write_text(json.dumps({"schema": 1, "name": "nano", "roles": roles}, indent=2) + "\n")
     trained = {"vae": vae, "clip": clip, "instruct": unet, "text2image": text2image, "image2video": image2video}
     stages = {} if revideo is None else nano_revideo.stages(revideo)
+    if image2video is not None and (image2video / "codec").is_dir():
+        trained["image2video, autoencoder"] = image2video / "codec"
     trained |= {f"image2video, control, stage {stage}": folder for stage, folder in stages.items()}
     write_trainings(
         out, {**(earlier or {}), **{name: folder for name, folder in trained.items() if folder is not None}}

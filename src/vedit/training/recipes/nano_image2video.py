@@ -49,7 +49,7 @@ from vedit.nets.strict import fill_parameters
 from vedit.training import common
 from vedit.training.common import BEGAN, Run, sha256, step_rng
 from vedit.training.moving_clips import Mixed, MovingClips, View, WorldClips, draw_clips
-from vedit.training.nano import options, write_scheduler
+from vedit.training.nano import hash_of, options, write_scheduler
 from vedit.training.recipes import vae as vae_recipe
 from vedit.training.revideo import Batch, Settings, Trainer, draw_batch
 from vedit.weights.load import load_tensors
@@ -130,7 +130,14 @@ def stills(clips: WorldClips, rng: np.random.Generator, count: int) -> np.ndarra
 
 def train_vae(out: Path, clips: WorldClips, steps: int, seed: int, device: str, resume: bool) -> None:
     """Train and write ``out/vae``: a linear encoder, and a decoder that learns what the linear one leaves out."""
-    run = Run(out / "codec", {"recipe": "nano_image2video vae", "steps": steps, "seed": seed}, resume)
+    identity = {
+        "recipe": "nano_image2video vae",
+        "steps": steps,
+        "seed": seed,
+        "data": clips.identity,
+        "whiten": WHITEN,
+    }
+    run = Run(out / "codec", identity | CODEC, resume)
     views = (clips.at(View(SIDE, SMALLEST, CROP)), clips.at(View(SIDE, SIDE, SIDE)))
     some = torch.from_numpy(stills(views[0], np.random.default_rng(0), 600)).permute(0, 3, 1, 2).float() / 127.5 - 1
     torch.manual_seed(seed)
@@ -230,7 +237,6 @@ def checker(
         figures: dict[str, float] = {}
         for kind, source in sources.items():
             batch = draw_batch(source, settings, network.control.config, 0, base.codec.stride)
-            assert batch.given is not None
             motion = batch.given.motion
             for sigma in (4.0, 20.0):
                 level = replace(settings, noise_mean=float(np.log(sigma)), noise_deviation=0.0)
@@ -258,7 +264,7 @@ def made_and_true(
 ) -> tuple[Tensor, Tensor]:
     """One clip of a batch as latents (T, C, h, w): the truth, and what is made of its first frame and tracks."""
     pixels, given, pair = batch.pixels[index].to(base.device), batch.given, batch.numbers[index]
-    assert given is not None and pair is not None
+    assert pair is not None
     one = Conditions(given.motion[index, None].to(base.device), given.mask[index, None].to(base.device), None)
     settings = told.model_copy(update={"fps": pair[0], "motion_bucket": pair[1]})
 
@@ -335,6 +341,7 @@ def main() -> None:
         draw_grid(pairs, base.codec.decode, args.out / "grids" / f"{step:06d}.png")
 
     identity = {"recipe": "nano_image2video", **asdict(settings), "pasted": args.pasted, "data": clips.identity}
+    identity["models"] = hash_of(args.out / "vae", args.clip)
     if args.start is not None:
         identity[BEGAN] = sha256(args.start / PRIOR)
     run = Run(args.out, identity, args.resume)

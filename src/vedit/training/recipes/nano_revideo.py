@@ -83,7 +83,8 @@ def stages(out: Path, name: str = "full") -> dict[int, Path]:
     variant = VARIANTS[name]
     before = {} if variant.alone else {1: out / SHARED / "1", 2: out / SHARED / "2"}
     own = {} if variant.stage is None else {variant.stage: folder_of(out, name)}
-    return {stage: folder / "training" for stage, folder in (before | own).items()}
+    found = {stage: folder / "training" for stage, folder in (before | own).items()}
+    return {stage: folder for stage, folder in found.items() if folder.is_dir()}  # a prior was trained elsewhere
 
 
 def train(
@@ -109,7 +110,7 @@ def train(
         chosen = COMMON | {"rate": RATES[stage], "steps": max(1, round(share * steps))} | more | dict(extra)
         settings = Settings(**chosen, stage=stage, seed=seed)  # type: ignore[arg-type]
         if (folder / adapters.FILE).is_file():
-            check_same(folder, settings, bundle)
+            check_same(folder, settings, bundle, source.at(VIEW).identity, before)
             return folder
         return stage_of_training(
             source.at(VIEW),
@@ -140,9 +141,12 @@ def train(
 
 def adapter_of(prior: Path, bundle: weights.Bundle, folder: Path) -> Path:
     """The control that a base learnt with, from the folder of its training, as the adapter of stage 1 in ``folder``."""
-    if (folder / adapters.FILE).is_file():
-        return folder
     file = prior / PRIOR
+    if (folder / adapters.FILE).is_file():
+        about = adapters.read_about(folder)
+        if about.training.get("prior") != sha256(file) or about.base_sha256 != bundle.parts_sha256:
+            raise VeditError(f"{folder}: holds another control than {file}; move it away, or choose another --out")
+        return folder
     config = config_of_prior(file)
     network = ReVideoUNet(weights.load_image2video_unet(bundle.components["unet"]), config)
     fill_parameters(dict(network.control.named_parameters()), load_tensors(file), str(file))
@@ -152,10 +156,12 @@ def adapter_of(prior: Path, bundle: weights.Bundle, folder: Path) -> Path:
     return folder
 
 
-def check_same(folder: Path, settings: Settings, bundle: weights.Bundle) -> None:
-    """Raise ``VeditError`` unless the adapter in ``folder`` was trained on ``bundle`` and with ``settings``."""
+def check_same(folder: Path, settings: Settings, bundle: weights.Bundle, data: str, before: Path | None) -> None:
+    """Raise ``VeditError`` unless the adapter in ``folder`` was trained on ``bundle``, with ``settings``, on ``data``
+    and after the adapter ``before``."""
     about = adapters.read_about(folder)
-    asked = json.loads(json.dumps(asdict(settings)))
+    began = None if before is None else sha256(adapters.find(before))
+    asked = json.loads(json.dumps(asdict(settings))) | {"data": data, "before": began}
     other = [name for name, value in asked.items() if about.training.get(name) != value]
     if about.base_sha256 != bundle.parts_sha256:
         other.append("model")

@@ -20,7 +20,7 @@ import torch
 from vedit.errors import UsageError
 from vedit.nets.revideo import ReVideoConfig, ReVideoUNet
 from vedit.nets.strict import fill_parameters
-from vedit.training.common import Run
+from vedit.training.common import Run, check_free
 from vedit.training.moving import Source, read_clips
 from vedit.training.revideo import Progress, Settings, Trainer, tensors, with_settings
 from vedit.weights import adapter as adapters
@@ -70,6 +70,7 @@ def train(
         raise UsageError(f"--stage {stage}: begins where stage {stage - 1} ended; give its adapter with --from")
     if stage == 2 and chosen.get("scenes") != "ordinary" and len(clips) < 2:
         raise UsageError("--stage 2: shows one clip inside of a region and another around it; give at least two clips")
+    check_free(Path(output) / "training", resume)  # before anything is decoded
     bundle = weights.open_bundle(model, "image2video")
     if before is not None:
         ended = adapters.check(before, METHOD, bundle).network.get(STAGE)
@@ -85,7 +86,9 @@ def train(
         clips, frames or int(bundle.preset.get("frames", 14)), side, stride, int(bundle.preset.get("multiple", 8)),
         start, end, whole if "crop" in bundle.preset else None,
     )  # fmt: skip
-    fusion = chosen.pop("fusion", "safm")
+    fusion = chosen.pop("fusion", None)
+    if fusion is None:  # as the stage before
+        fusion = "safm" if before is None else adapters.read_about(before).network.get("fusion", "safm")
     settings = replace(with_settings(stage, dict(advice) | given | chosen), seed=seed)
     return stage_of_training(
         source, bundle, Path(output), settings, before=before, fusion=fusion, device=device, resume=resume, log=log,
@@ -105,12 +108,8 @@ def stage_of_training(
     resume: bool = False,
     log: Callable[[str], None] = print,
     progress: Progress | None = None,
-    weight: torch.Tensor | None = None,
 ) -> Path:
-    """:func:`train` on any source of clips. ``output`` gets the adapter, ``loss.png`` and ``training``.
-
-    ``weight``: (C,), of the latents' channels in the loss.
-    """
+    """:func:`train` on any source of clips. ``output`` gets the adapter, ``loss.png`` and ``training``."""
     from vedit import engines
     from vedit.engines.image2video import Image2Video
     from vedit.training.plot import loss_curve
@@ -122,8 +121,9 @@ def stage_of_training(
     base = Image2Video.from_bundle(bundle, device=device, dtype=torch.float32)
     network = begin(base, bundle, before, fusion, settings.seed).to(device)
     told: Any = engines.settings_of(METHOD)(**engines.advised(METHOD, bundle, {}))
-    Trainer(base, network, told, settings, source, weight).fit(run, progress)
+    Trainer(base, network, told, settings, source).fit(run, progress)
     about = describe(bundle, network.control.config, settings, run)
+    about.training.update(data=source.identity, before=began)
     adapters.save(output, about, dict(tensors(network)))
     loss_curve(run.folder / "log.jsonl", output / "loss.png", f"{METHOD}, stage {settings.stage}: loss")
     return output
