@@ -14,7 +14,8 @@ one row of the table (an adapter of ``train-adapter revideo`` or of the ablation
 - ``outside``: PSNR to the source outside of the region before anything is composited, dB;
 - ``inside``: PSNR to the truth in the region, dB, and ``codec``, what the truth has at the model's size and through its
   autoencoder;
-- ``seam``: how much larger the step across the region's border is than in the truth, grey levels, composited;
+- ``seam``: how much larger the step across the region's border is than in the truth, grey levels, composited, and
+  ``seam_raw``, before the rim is blended;
 - ``warp``: warp error by the truth's flow, ``warp_truth`` the truth's own.
 """
 
@@ -96,12 +97,17 @@ def make_task(seed: int) -> Task | None:
     truth, source, empty = render(asked), render(given), render(remove(asked, 0))
     covered = truth.masks[:, 0].any(0) | source.masks[:, 0].any(0)
     x, y, width, height = cv2.boundingRect(covered.astype(np.uint8))
+    # The mirrored way lies inside too: the truth's box, turned about where the way begins.
+    turn_x, turn_y = 2 * truth.tracks[0, 0]
+    right, bottom = max(x + width, round(turn_x) - x), max(y + height, round(turn_y) - y)
+    x, y = min(x, round(turn_x) - x - width), min(y, round(turn_y) - y - height)
+    width, height = right - x, bottom - y
     x, y, width, height = x - MARGIN, y - MARGIN, width + 2 * MARGIN, height + 2 * MARGIN
     left, top = (
         int(np.clip(v + side / 2 - SIDE / 2, 0, WHOLE - SIDE)) // 8 * 8 for v, side in ((x, width), (y, height))
     )
     box = (x - left, y - top, width, height)
-    if min(box[:2]) < 0 or box[0] + width > SIDE or box[1] + height > SIDE or max(width, height) > 104:
+    if min(box[:2]) < 0 or box[0] + width > SIDE or box[1] + height > SIDE:
         return None
     if truth.masks[0, 0].sum() < 60:
         return None
@@ -227,6 +233,8 @@ def measure(engine: Any, task: Task, other: Task, side: int) -> tuple[dict[str, 
         "inside": psnr(made[:, inside], task.truth[:, inside]),
         "codec": psnr(codec[:, inside], task.truth[:, inside]),
         "seam": border_step(composited, task.box) - border_step(task.truth, task.box),
+        "seam_raw": border_step(np.where(inside[..., None], made, task.source), task.box)
+        - border_step(task.truth, task.box),
         "warp": warp_error(composited, task.truth),
         "warp_truth": warp_error(task.truth, task.truth),
     }, made

@@ -27,7 +27,7 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from drag_motion import psnr, warp_error
+from drag_motion import WHOLE, psnr, sized, warp_error
 
 from vedit.world import operations
 from vedit.world.moving import draw_moving
@@ -133,7 +133,8 @@ def main() -> None:
     parser.add_argument("--model", default="nano")
     parser.add_argument("--row", action="append", default=[], metavar="NAME=KEY=VALUE,...")
     parser.add_argument("--scenes", type=int, default=24)
-    parser.add_argument("--side", type=int, default=128, help="pixels of the square that is edited")
+    parser.add_argument("--side", type=int, default=128, help="pixels of the square of a scene that is edited")
+    parser.add_argument("--seen", type=int, help="what the model sees of it; by default as the command shows a scene")
     parser.add_argument("--first", type=int, default=6_000_000, help="seed of the first scene; none of training's")
     parser.add_argument("--steps", type=int)
     parser.add_argument("--seed", type=int, default=0)
@@ -159,17 +160,23 @@ def main() -> None:
     def tensor(clip: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(clip).permute(0, 3, 1, 2).float() * 2 - 1
 
+    # The scenes are drawn 256 pixels high, which the command brings to the model's size.
+    seen = args.seen or round(args.side * int(bundle.preset.get("size", WHOLE)) / WHOLE / 8) * 8
+
     def by(settings: dict[str, Any]) -> Callable[[Task], np.ndarray]:
         def run(task: Task) -> np.ndarray:
             given = steps | settings  # the frame rate is the preset's, as in the command
             engine = engines.load("anyv2v", bundle, given, seed=args.seed, device=args.device)
-            done: Any = engine.edit(Window(tensor(task.source), 0), Spread(tensor(task.truth)[0]))
-            return pixels(done.frames)
+            source, edited = sized(task.source, seen), sized(task.truth[:1], seen)
+            done: Any = engine.edit(Window(tensor(source), 0), Spread(tensor(edited)[0]))
+            return sized(pixels(done.frames), args.side)
 
         return run
 
     codec = weights.load_vae(bundle.components["vae"]).to(args.device)
-    made["codec"] = lambda task: pixels(codec.decode(codec.encode(tensor(task.truth).to(args.device))))
+    made["codec"] = lambda task: sized(
+        pixels(codec.decode(codec.encode(tensor(sized(task.truth, seen)).to(args.device)))), args.side
+    )
     made |= {name: by(settings) for name, settings in asked.items()}
     args.out.mkdir(parents=True, exist_ok=True)
     results: dict[str, Any] = {name: {"settings": asked.get(name), "rows": [], "seconds": 0.0} for name in made}
@@ -188,7 +195,7 @@ def main() -> None:
             cv2.imwrite(str(args.out / f"{task.name}.png"), sheet(clips))
     for result in results.values():
         result["summary"] = summary(result["rows"])
-    report = {"model": bundle.sha256, "side": args.side, "results": results}
+    report = {"model": bundle.sha256, "side": args.side, "seen": seen, "results": results}
     (args.out / "results.json").write_text(json.dumps(report, indent=1) + "\n")
     shown = ("truth", "changed", "rest", "last", "warp", "warp_truth")
     print("| row | " + " | ".join(shown) + " |\n|" + "---|" * (len(shown) + 1))

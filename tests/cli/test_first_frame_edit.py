@@ -101,6 +101,18 @@ def test_wrong_input_is_one_line(vedit, clip, picture, tmp_path, arguments, code
     assert not (tmp_path / "in.edited.mp4").exists()
 
 
+def test_a_transparent_picture_is_refused(vedit, clip, picture, tmp_path):
+    """What lies under transparency is not what its painter saw."""
+    whole = cv2.imread(str(picture()))
+    alpha = np.full(whole.shape[:2], 255, np.uint8)
+    cv2.imwrite(str(tmp_path / "solid.png"), np.dstack([whole, alpha]))
+    assert vedit("first-frame-edit", clip, tmp_path / "solid.png", "--dry-run").code == 0
+    alpha[3:9, 4:20] = 0
+    cv2.imwrite(str(tmp_path / "holes.png"), np.dstack([whole, alpha]))
+    done = vedit("first-frame-edit", clip, tmp_path / "holes.png", "--dry-run")
+    assert done.code == 3 and "holes.png: is transparent in parts" in done.err
+
+
 def test_a_picture_that_is_none(vedit, clip, tmp_path):
     (tmp_path / "text.png").write_text("no picture")
     done = vedit("first-frame-edit", clip, tmp_path / "text.png")

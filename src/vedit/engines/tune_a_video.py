@@ -3,6 +3,9 @@
 Wu et al., "Tune-A-Video: One-Shot Tuning of Image Diffusion Models for Text-to-Video Generation" (2023), section 4: the
 source's latents go back to noise through the tuned network (:mod:`vedit.nets.tune_a_video`), and from there to the edit
 by the target prompt.
+
+The paper edits a clip in one piece. Here a later window sees, before its own frames, the last ones of the window before
+(``context``), and what each of its frames attends to beside the one before it is the first of *those*, not the clip's.
 """
 
 from __future__ import annotations

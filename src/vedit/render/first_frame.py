@@ -105,6 +105,7 @@ def resolve(job: EditJob, info: ClipInfo) -> FirstFrame:
 def read_frame(job: EditJob, info: ClipInfo) -> np.ndarray:
     """(H, W, 3) uint8 RGB of the edited first frame, of the clip's displayed size. Raises ``InputError``."""
     import cv2
+    import numpy as np
 
     path = job.first_frame
     assert path is not None
@@ -117,6 +118,14 @@ def read_frame(job: EditJob, info: ClipInfo) -> np.ndarray:
         picture = None
     if picture is None:
         raise InputError(f"{where}: cannot be read as a picture; give a PNG or JPEG of the first frame")
+    whole = cv2.imread(path, cv2.IMREAD_UNCHANGED)
+    if whole is not None and whole.ndim == 3 and whole.shape[2] == 4:
+        alpha = whole[..., 3]
+        if alpha.min() < np.iinfo(alpha.dtype).max:
+            raise InputError(
+                f"{where}: is transparent in parts, so what is meant there cannot be known; lay it over the clip's "
+                "first frame and save it without transparency"
+            )
     picture = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
     height, width = picture.shape[:2]
     wanted = (info.display_width, info.display_height)
