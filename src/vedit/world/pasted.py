@@ -53,7 +53,7 @@ def paste(picture: np.ndarray, rng: np.random.Generator, frames: int) -> PastedC
 
 def outline(rng: np.random.Generator, radius: float) -> np.ndarray:
     """(N, 2): the corners of an ellipse, a rectangle, a triangle or a star about the origin, turned at random."""
-    kind, ratio, turn = rng.integers(4), rng.uniform(0.55, 1.0), rng.uniform(0, np.pi)
+    kind, ratio, turn = int(rng.integers(4)), rng.uniform(0.55, 1.0), rng.uniform(0, np.pi)
     if kind == 1:
         points = 0.85 * np.array([[-1, -ratio], [1, -ratio], [1, ratio], [-1, ratio]])
     else:
