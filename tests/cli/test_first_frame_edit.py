@@ -104,6 +104,7 @@ def test_wrong_input_is_one_line(vedit, clip, picture, tmp_path, arguments, code
 def test_a_transparent_picture_is_refused(vedit, clip, picture, tmp_path):
     """What lies under transparency is not what its painter saw."""
     whole = cv2.imread(str(picture()))
+    assert whole is not None
     alpha = np.full(whole.shape[:2], 255, np.uint8)
     cv2.imwrite(str(tmp_path / "solid.png"), np.dstack([whole, alpha]))
     assert vedit("first-frame-edit", clip, tmp_path / "solid.png", "--dry-run").code == 0

@@ -121,7 +121,7 @@ def read_frame(job: EditJob, info: ClipInfo) -> np.ndarray:
     whole = cv2.imread(path, cv2.IMREAD_UNCHANGED)
     if whole is not None and whole.ndim == 3 and whole.shape[2] == 4:
         alpha = whole[..., 3]
-        if alpha.min() < np.iinfo(alpha.dtype).max:
+        if alpha.min() < (255 if alpha.dtype == np.uint8 else 65535):
             raise InputError(
                 f"{where}: is transparent in parts, so what is meant there cannot be known; lay it over the clip's "
                 "first frame and save it without transparency"
