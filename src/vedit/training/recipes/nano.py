@@ -44,7 +44,7 @@ def stages(runs: Path, out: Path, share: float, device: str) -> list[Stage]:
     clip, vae = str(runs / "clip" / "clip"), str(runs / "vae" / "vae")
     resumed = ("--device", device, "--resume")
     own = ("--vae", vae, "--clip", clip, "--tokenizer", tokenizer, *data, *resumed)
-    instruct = (*own, "--sources", part(20000, 24), "--clips", part(1100), "--particles", part(300))
+    instruct = (*own, "--sources", part(20000, 24), "--clips", part(1100, 8), "--particles", part(300, 8))
     scenes = ("--scenes", part(3000, 8))
 
     def to(name: str) -> tuple[str, str]:
