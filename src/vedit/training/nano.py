@@ -57,19 +57,6 @@ def coder(vae: Path, device: str) -> tuple[Coder, Coder]:
     return encode, decode
 
 
-def picture_embedder(clip: Path, processor: Path, device: str) -> Coder:
-    """Pictures (N, 3, H, W) in [-1, 1] to CLIP's vectors (N, P) on the CPU."""
-    from vedit import weights
-
-    encoder = weights.load_image_encoder(clip, processor, common.quick_dtype(device)).to(device)
-
-    @torch.no_grad()
-    def embed(pictures: Tensor) -> Tensor:
-        return encoder(pictures.to(device)).cpu()
-
-    return embed
-
-
 def hash_of(*folders: Path) -> str:
     """A hash of all weights in these folders."""
     files = [file for folder in folders for file in sorted(folder.glob("*.safetensors"))]

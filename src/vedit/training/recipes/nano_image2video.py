@@ -94,7 +94,8 @@ LAYOUT: dict[str, Any] = {
     "projection_class_embeddings_input_dim": 96,
     "num_frames": FRAMES,
 }
-#: Chosen with ``benchmarks/first_frame.py``: guidance makes what is left undecided worse; fixed points keep the rest.
+#: Chosen with ``benchmarks/first_frame.py`` on the first version, of sixteen channels: guidance makes what is left
+#: undecided worse; fixed points keep the rest.
 PRESET: dict[str, Any] = {
     "steps": 16,
     "min_guidance": 1.0,
