@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from vedit import weights
 from vedit.diffusion.edm import EDM
@@ -14,8 +15,8 @@ from vedit.engines.image2video import Image2Video, Image2VideoSettings
 from vedit.engines.revideo import Settings as Told
 from vedit.engines.shared import Tally
 from vedit.errors import VeditError
-from vedit.nets.revideo import ReVideoConfig, ReVideoUNet, begin_with_motion
-from vedit.training.common import Run, sha256
+from vedit.nets.revideo import ReVideoConfig, ReVideoUNet, begin_with_motion, trajectory_map
+from vedit.training.common import Run, sha256, step_rng
 from vedit.training.moving_clips import Mixed, View, WorldClips, draw_clips
 from vedit.training.recipes import nano_image2video as recipe
 from vedit.training.recipes import nano_revideo
@@ -169,6 +170,21 @@ def test_motion_is_heard_from_the_first_step_on(base):
     assert 0.1 < float((heard[0] - heard[1]).std()) < 10
 
 
+def test_with_few_tracks_the_region_holds_all_that_moves_and_every_track_is_told(data, base):
+    source = Mixed(WorldClips(data, "test").at(View(32, 64, 64)), 1.0)
+    config, asked = control(base).control.config, settings(stage=3, batch=4, alone=0.0)
+    batch = draw_batch(source, asked, config, 1, base.codec.stride)
+    region = batch.given.mask[:, 0]
+    assert 0 < float(region.mean()) < 1
+    assert float((batch.things.amax(1) * (1 - region)).max()) == 0
+    whole = draw_batch(source, replace(asked, stage=1), config, 1, base.codec.stride)
+    assert float(whole.given.mask.min()) == 1
+    rng = step_rng(asked.seed, 1, 40 + asked.stage)
+    first = source.draw(rng)
+    told = trajectory_map(torch.from_numpy(np.ascontiguousarray(first.tracks)), 32, 32, config.kernel, config.sigma)
+    assert torch.equal(batch.given.motion[0], told)
+
+
 def test_the_loss_counts_more_where_things_are(data, base):
     """All the weight on things gives the error there; none gives the mean over all."""
     source = Mixed(WorldClips(data, "test").at(View(32, 64, 64)), 1.0)
@@ -228,6 +244,14 @@ def test_the_autoencoder_begins_as_principal_components_and_only_its_decoder_lea
     torch.testing.assert_close(halves, (latents + black) / 2, atol=2e-3, rtol=0)  # it is linear
     error = float((codec.decode(latents) - pixels).square().mean())
     assert error < 0.1 * float(pixels.square().mean())
+    assert {t.dtype for t in load_file(tmp_path / "vae" / "diffusion_pytorch_model.safetensors").values()} == {
+        torch.float16
+    }
+    recipe.train_vae(tmp_path / "more", WorldClips(data, "other"), 2, 2, "cpu", False, start=tmp_path)
+    more = weights.load_vae(tmp_path / "more" / "vae")
+    with torch.inference_mode():
+        assert torch.equal(more.encode(pixels), latents), "the encoder stays"
+        assert not torch.equal(more.decode(latents), codec.decode(latents))
 
 
 def test_a_training_goes_on_from_what_another_left(tmp_path, base):

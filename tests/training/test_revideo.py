@@ -24,7 +24,7 @@ from vedit.training.moving import Moving, read_clips
 from vedit.training.moving_clips import MovingClips, View, WorldClips, in_sight
 from vedit.training.recipes import nano_revideo, revideo
 from vedit.training.revideo import Settings, draw_batch
-from vedit.training.trajectories import choose, lengths, random_box
+from vedit.training.trajectories import box_around, choose, lengths, random_box
 from vedit.weights import adapter
 from vedit.world.clipfile import write_clip
 
@@ -84,6 +84,20 @@ def test_boxes_are_no_smaller_than_a_fifth_and_fall_on_the_grid():
     assert (boxes % 8 == 0).all()
     assert boxes[:, 2:].min() == 24 and boxes[:, 2].max() == 120 and boxes[:, 3].max() == 96
     assert (boxes[:, 0] + boxes[:, 2]).max() == 160 and boxes[:, 0].min() == 0
+
+
+def test_a_box_around_holds_what_is_covered_on_the_grid():
+    rng = np.random.default_rng(0)
+    covered = np.zeros((64, 96), bool)
+    covered[20:31, 50:62] = True
+    boxes = [box_around(covered, rng, step=4) for _ in range(100)]
+    for x, y, width, height in boxes:
+        assert x % 4 == y % 4 == width % 4 == height % 4 == 0
+        assert covered[y : y + height, x : x + width].sum() == covered.sum()
+    assert len(set(boxes)) > 10 and max(width for _, _, width, _ in boxes) <= 12 + 2 * 64 / 6 + 8
+    x, y, width, height = box_around(np.ones((64, 96), bool), rng, step=4)
+    assert (x, y, width, height) == (0, 0, 96, 64)
+    assert box_around(np.zeros((64, 96), bool), rng)[2] <= 72  # anywhere, like another
 
 
 def test_points_that_leave_or_are_covered_are_not_in_sight():

@@ -11,6 +11,7 @@ import pytest
 
 from vedit.errors import InputError, UsageError
 from vedit.video.follow import follow_through, tracks_of
+from vedit.video.places import lines_of
 from vedit.video.regions import bounds, draw, owner, parse_region, region_of, union
 from vedit.video.svg import paths
 from vedit.video.tracks import Extent, parse_point, parse_track, read_motion, sampled
@@ -93,9 +94,14 @@ def test_files_with_tracks_and_regions(tmp_path):
         ("t.csv", "track,time,x,y\na,0f,1,2\na,1,3,4\n", "mixes frames and seconds"),
         ("t.json", '{"tracks": [\n{"points": [[1, 2], [3, 4]]},\n{"points": 5}]}', "t.json:3: track 1: needs points"),
         ("t.json", '{"tracks": [\n{"points": [[1, 2]]}]}', "t.json:2: track 0: has 1 point"),
+        ("t.json", '{"tracks": [\n{"points":\n[[1, 2],\n[3]]}]}', "t.json:4: track 0: [3] is no point"),
+        ("t.json", '{"tracks": [\n{"points":\n[[1, 2],\n[3, 900]]}]}', "t.json:4: track 0: the point 3,900"),
+        ("t.json", '{"tracks": [\n{"points": [[1, 2],\n[true, 3]]}]}', "t.json:3: track 0: [true, 3] is no point"),
+        ("t.json", '{"tracks": [\n{},\n{"points": []}]}', "t.json:2: track 0: needs points"),
+        ("t.json", '{"tracks": [\n{"x points": 3, "points": []}]}', "t.json:2: track 0: has 0 points"),
         ("t.svg", "<svg>\n<path d='M5,5 L1e999,5'/></svg>", "t.svg:2: the number 1e999 is larger"),
         ("t.svg", "<svg><path transform='rotate(1e999)' d='M 5,5 9,9'/></svg>", "the number 1e999 is larger"),
-        ("t.json", '{"tracks": [{"points": [[1, 2], [1' + 400 * "0" + ", 4]]}]}", "not all [x, y] of two numbers"),
+        ("t.json", '{"tracks": [{"points": [[1, 2], [1' + 400 * "0" + ", 4]]}]}", "is no point; give [x, y]"),
         ("t.json", '{"tracks": [{"points": [[1, 2], [3, 4]], "times": [0, 1' + 400 * "0" + "]}]}", "is not a time"),
         ("t.json", '{"tracks": [{"points": [[1, 2], [3, 4]], "times": ["0", "1' + 400 * "0" + '"]}]}', "is not a time"),
         ("t.svg", "<svg>\n<path d='M 1,2 L 3,4'>\n</svg>", "t.svg:3: not SVG (mismatched tag)"),
@@ -114,6 +120,36 @@ def test_malformed_files_are_named_with_the_line(tmp_path, name, text, said):
     (tmp_path / name).write_text(text)
     with pytest.raises(InputError, match=re.escape(said)):
         read_motion(tmp_path / name, EXTENT)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"a": [1,\n 2,\n\n {"b": "\\n }",\n "c": []}], "d": {}}',
+        ' \n[[], {},\n[[[[[\n7]]]]], "x"]',
+        "3",
+    ],
+)
+def test_values_of_json_are_found_on_their_lines(text):
+    def walk(value, path):
+        yield path, value
+        items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+        for key, one in items:
+            if len(path) < 5:
+                yield from walk(one, (*path, key))
+
+    found, lines = lines_of(text), text.split("\n")
+    assert set(found) == {path for path, _ in walk(json.loads(text), ())}
+    for path, value in walk(json.loads(text), ()):
+        assert json.dumps(value)[:1] in lines[found[path] - 1], path
+
+
+def test_tracks_without_times_spread_in_time_where_the_rate_varies():
+    extent = Extent(200, 160, 3, 10, (1.0, 3.0))
+    track = parse_track("10,20 30,20 30,40", extent)
+    assert track.knots.tolist() == [1, 2, 3] and not track.frames
+    places = sampled([track], extent, {10: 1.0, 11: 1.5, 12: 3.0}.__getitem__)
+    assert places[:, 0].tolist() == [[10, 20], [20, 20], [30, 40]]
 
 
 def drawn(content: str, view: str = "") -> np.ndarray:

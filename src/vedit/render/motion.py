@@ -119,7 +119,9 @@ def resolve(job: EditJob, info: ClipInfo, wanted: TimeRange) -> Motion:
     from vedit.video.tracks import Extent, parse_track, read_motion, sampled
 
     first, times = edited_times(job, info, wanted)
-    extent = Extent(info.display_width, info.display_height, len(times), first)
+    even = not info.variable or len(times) < 2
+    span = None if even else (float(times[0]), float(times[-1]))
+    extent = Extent(info.display_width, info.display_height, len(times), first, span)
     regions = [parse_region(text, extent) for text in job.region]
     tracks = [parse_track(text, extent) for text in job.track]
     if job.tracks is not None:

@@ -23,7 +23,7 @@ from vedit.errors import VeditError
 from vedit.nets.revideo import HALF, Conditions, ReVideoUNet, Stage, Tuned, kept_content, trajectory_map
 from vedit.training.common import Average, Means, Run, autocast, averaged, prefetch, step_rng, torch_rng, warm_cosine
 from vedit.training.moving import Moving, Source
-from vedit.training.trajectories import choose, random_box
+from vedit.training.trajectories import box_around, choose, random_box
 
 if TYPE_CHECKING:
     from vedit.engines.image2video import Image2Video, Image2VideoSettings
@@ -85,8 +85,8 @@ class Batch:
 
 
 def draw_batch(source: Source, settings: Settings, config: Any, step: int, stride: int) -> Batch:
-    """The clips of a step, keyed by its number. Regions are multiples of ``stride``, the autoencoder's, in stage 2,
-    so that no latent shows both clips."""
+    """The clips of a step, keyed by its number. Regions are multiples of ``stride``, the autoencoder's, so that in
+    stage 2 no latent shows both clips; where a clip has few tracks, the region holds all that moves."""
     rng = step_rng(settings.seed, step, 40 + settings.stage)
     pixels, motions, masks, numbers, things = [], [], [], [], []
     for _ in range(settings.batch):
@@ -95,7 +95,10 @@ def draw_batch(source: Source, settings: Settings, config: Any, step: int, strid
         mask = np.ones((1, height, width), np.float32)
         box = None
         if settings.stage > 1:
-            box = random_box(rng, width, height, step=stride)
+            if clip.few and clip.things is not None:
+                box = box_around(clip.things.max(0) > 0, rng, stride)
+            else:
+                box = random_box(rng, width, height, step=stride)
             x, y, across, down = box
             mask[:] = 0
             mask[:, y : y + down, x : x + across] = 1
@@ -104,8 +107,7 @@ def draw_batch(source: Source, settings: Settings, config: Any, step: int, strid
             frames = np.where(mask[0][None, ..., None] > 0, frames, other.pixels.astype(np.float32) / 127.5 - 1)
             if clip.things is not None and other.things is not None:
                 clip = replace(clip, things=np.where(mask > 0, clip.things, other.things))
-        every = clip.few and box is None
-        chosen = clip.tracks if every else clip.tracks[:, choose(clip.tracks, rng, box)]
+        chosen = clip.tracks if clip.few else clip.tracks[:, choose(clip.tracks, rng, box)]
         places = torch.from_numpy(np.ascontiguousarray(chosen))
         motions.append(trajectory_map(places, height, width, config.kernel, config.sigma))
         pixels.append(torch.from_numpy(frames).permute(0, 3, 1, 2))

@@ -51,3 +51,22 @@ def random_box(rng: np.random.Generator, width: int, height: int, least: float =
         for whole, side in zip((width, height), sides, strict=True)
     ]
     return places[0], places[1], sides[0], sides[1]
+
+
+def box_around(covered: np.ndarray, rng: np.random.Generator, step: int = 1) -> Box:
+    """A rectangle to edit that holds all of ``covered`` (H, W), with margins of up to a sixth of the short side.
+
+    ``step``: sides and place are multiples of it, as are H and W. Nothing covered: as :func:`random_box`.
+    """
+    height, width = covered.shape
+    if not covered.any():
+        return random_box(rng, width, height, step=step)
+    margin = min(width, height) / 6
+    edges: list[tuple[int, int]] = []
+    for axis, length in ((0, width), (1, height)):
+        at = np.flatnonzero(covered.any(axis))
+        low = np.floor((at[0] - rng.uniform(0, margin)) / step) * step
+        high = np.ceil((at[-1] + 1 + rng.uniform(0, margin)) / step) * step
+        edges.append((int(max(0, low)), int(min(length, high))))
+    (left, right), (top, bottom) = edges
+    return left, top, right - left, bottom - top

@@ -5,7 +5,8 @@ On the command line a track is ``"x,y x,y ..."``, each point with a time if want
 ``track,time,x,y``, or SVG, whose paths are tracks (:mod:`vedit.video.svg`). x and y are pixels of the displayed
 picture. In files a time is a number of seconds from the first frame, or text as for ``--start``: ``"48"`` is a frame,
 ``"1.5s"`` seconds; in CSV, where a number is not told from text, ``48f`` is a frame. Without times the points spread
-evenly over the frames asked for. Between two times a point moves in a straight line.
+evenly over the frames asked for (in time, where the frame rate varies). Between two times a point moves in a straight
+line.
 """
 
 from __future__ import annotations
@@ -22,11 +23,12 @@ from typing import Any
 import numpy as np
 
 from vedit.errors import InputError, UsageError
+from vedit.video.places import lines_of
 from vedit.video.timecode import parse_time
 
 MOST_TIME = 1e9  # frames or seconds
+_FAR = 1e300  # further than any number of pixels that floats hold
 _FRAME = re.compile(r"(\d+)f")
-_POINTS = re.compile(r'"points"\s*:')
 _POINT = re.compile(r"([^,@]+),([^,@]+)(?:@(.+))?")
 
 
@@ -65,12 +67,14 @@ class Track:
 @dataclass(frozen=True)
 class Extent:
     """What tracks are for: a picture of ``width``×``height`` displayed pixels, and ``frames`` frames from the absolute
-    index ``first`` on, over which tracks without times spread."""
+    index ``first`` on, over which tracks without times spread. ``seconds``: when the first and the last of them are
+    shown, where frames do not follow each other evenly."""
 
     width: int
     height: int
     frames: int
     first: int = 0
+    seconds: tuple[float, float] | None = None
 
 
 def parse_track(text: str, extent: Extent, option: str = "--track") -> Track:
@@ -132,17 +136,22 @@ def read_motion(path: str | Path, extent: Extent) -> tuple[list[Track], list[Any
         found = [_Raw(key, list(points), None) for key, points in paths(name, text, extent.width, extent.height)]
     else:
         found, regions = _from_json(name, text)
-    return [_track(f"{name}{raw.key}", raw.points, raw.times, extent, raw.lines) for raw in found], regions
+    return [_track(f"{name}{raw.key}", raw.points, raw.times, extent, raw.places(name)) for raw in found], regions
 
 
 @dataclass(frozen=True)
 class _Raw:
-    """A track as it stands in a file. ``key``: what to call it; ``lines``: of the file, where each point stands."""
+    """A track as it stands in a file. ``key``: the line, if known, and what to call it; ``lines``: of each point."""
 
     key: str
     points: list[Any]
     times: list[Any] | None
     lines: list[int] | None = None
+
+    def places(self, file: str) -> list[str] | None:
+        """What to call each of its points."""
+        called = self.key.partition(": ")[2]
+        return None if self.lines is None else [f"{file}:{line}: {called}" for line in self.lines]
 
 
 def _from_json(name: str, text: str) -> tuple[list[_Raw], list[Any]]:
@@ -160,15 +169,28 @@ def _from_json(name: str, text: str) -> tuple[list[_Raw], list[Any]]:
     if not isinstance(regions, list):
         raise InputError(f"{name}: its regions are no list; each is [x, y, width, height] or the name of a mask")
     found: list[_Raw] = []
-    places = [text.count("\n", 0, match.start()) + 1 for match in _POINTS.finditer(text)]
-    known = len(places) == len(tracks)  # else one of them is in a name, or missing
+    lines = lines_of(text)
     for number, track in enumerate(tracks):
         points, times = track.get("points"), track.get("times")
-        key = f":{places[number]}: track {number}" if known else f": track {number}"
+        begins = lines[("tracks", number)]
+        key = f":{lines.get(('tracks', number, 'points'), begins)}: track {number}"
         if not isinstance(points, list) or not (times is None or isinstance(times, list)):
             raise InputError(f"{name}{key}: needs points, a list of [x, y], and times, if any, as a list")
-        found.append(_Raw(key, points, times))
+        for place, point in enumerate(points):
+            if not (isinstance(point, list) and len(point) == 2 and all(_is_number(value) for value in point)):
+                line = lines[("tracks", number, "points", place)]
+                raise InputError(f"{name}:{line}: track {number}: {_short(point)} is no point; give [x, y], in pixels")
+        found.append(_Raw(key, points, times, [lines["tracks", number, "points", k] for k in range(len(points))]))
     return found, regions
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < _FAR
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."
 
 
 def _from_csv(name: str, text: str) -> list[_Raw]:
@@ -218,36 +240,30 @@ def _point(word: str, where: str) -> tuple[float, float, str | None]:
 
 
 def _track(
-    where: str, points: list[Any], times: list[Any] | None, extent: Extent, lines: list[int] | None = None
+    where: str, points: list[Any], times: list[Any] | None, extent: Extent, called: list[str] | None = None
 ) -> Track:
-    """``lines``: of the file, where the points stand."""
-    name, _, key = where.partition(": track ")
-
-    def at(number: int) -> str:
-        return where if lines is None else f"{name}:{lines[number]}: track {key}"
-
-    try:
-        places = np.array(points, np.float64).reshape(len(points), 2)
-    except (ValueError, TypeError, OverflowError):
-        raise InputError(f"{where}: its points are not all [x, y] of two numbers") from None
+    """``called``: how to call each point, where that is not ``where``."""
+    places = np.array(points, np.float64).reshape(len(points), 2)
+    called = called or [where] * len(places)
     if len(places) < 2:
         count = f"{len(places)} point{'s' * (len(places) != 1)}"
-        raise InputError(f"{at(0) if count != '0 points' else where}: has {count}; a track needs two at least")
-    for number, (x, y) in enumerate(places):
+        raise InputError(f"{called[0] if len(places) else where}: has {count}; a track needs two at least")
+    for name, (x, y) in zip(called, places, strict=True):
         if not _within(x, y, extent):
-            raise InputError(_outside(at(number), x, y, extent))
+            raise InputError(_outside(name, x, y, extent))
     if times is None:
-        last = extent.first + extent.frames - 1
-        return Track(where, np.linspace(extent.first, last, len(places)), places, True)
+        if extent.seconds is not None:
+            return Track(where, np.linspace(*extent.seconds, len(places)), places, False)
+        return Track(where, np.linspace(extent.first, extent.first + extent.frames - 1, len(places)), places, True)
     if len(times) != len(places):
         raise InputError(f"{where}: has {len(places)} points and {len(times)} times; give one for each")
-    read = [_time(where, time) for time in times]
+    read = [_time(name, time) for name, time in zip(called, times, strict=True)]
     if len({kind for kind, _ in read}) > 1:
         raise InputError(f"{where}: mixes frames and seconds; give all times in one of them")
     knots = np.array([value for _, value in read])
     backwards = np.flatnonzero(~(np.diff(knots) > 0))  # also for NaN
     if len(backwards):
-        raise InputError(f"{at(int(backwards[0]) + 1)}: its times do not increase")
+        raise InputError(f"{called[int(backwards[0]) + 1]}: its times do not increase")
     return Track(where, knots, places, read[0][0])
 
 

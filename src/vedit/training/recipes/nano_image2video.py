@@ -129,8 +129,11 @@ def stills(clips: WorldClips, rng: np.random.Generator, count: int) -> np.ndarra
     return np.stack([clip[rng.integers(len(clip))] for clip in found])
 
 
-def train_vae(out: Path, clips: WorldClips, steps: int, seed: int, device: str, resume: bool) -> None:
-    """Train and write ``out/vae``: a linear encoder, and a decoder that learns what the linear one leaves out."""
+def train_vae(
+    out: Path, clips: WorldClips, steps: int, seed: int, device: str, resume: bool, start: Path | None = None
+) -> None:
+    """Train and write ``out/vae``, in half precision: a linear encoder, and a decoder that learns what the linear one
+    leaves out. ``start``: the folder of a training whose encoder stays, for a decoder of its own."""
     identity = {
         "recipe": "nano_image2video vae",
         "steps": steps,
@@ -138,14 +141,21 @@ def train_vae(out: Path, clips: WorldClips, steps: int, seed: int, device: str, 
         "data": clips.identity,
         "whiten": WHITEN,
     }
+    if start is not None:
+        identity["encoder"] = hash_of(start / "vae")
     run = Run(out / "codec", identity | CODEC, resume)
     views = (clips.at(View(SIDE, SMALLEST, CROP)), clips.at(View(SIDE, SIDE, SIDE)))
-    some = torch.from_numpy(stills(views[0], np.random.default_rng(0), 600)).permute(0, 3, 1, 2).float() / 127.5 - 1
     torch.manual_seed(seed)
     vae = PatchAutoencoder(**CODEC)
-    vae.start_from_components(
-        *vae_recipe.principal_components(some, CODEC["latent_channels"], CODEC["patch_size"], WHITEN)
-    )
+    if start is None:
+        some = torch.from_numpy(stills(views[0], np.random.default_rng(0), 600)).permute(0, 3, 1, 2).float() / 127.5 - 1
+        vae.start_from_components(
+            *vae_recipe.principal_components(some, CODEC["latent_channels"], CODEC["patch_size"], WHITEN)
+        )
+    else:
+        earlier: Any = weights.load_vae(start / "vae").vae
+        for name in ("encoder_linear", "decoder_linear"):
+            getattr(vae, name).load_state_dict(getattr(earlier, name).float().state_dict())
     for part in (vae.encoder, vae.encoder_linear):
         part.requires_grad_(False)
 
@@ -156,7 +166,8 @@ def train_vae(out: Path, clips: WorldClips, steps: int, seed: int, device: str, 
         return torch.from_numpy(np.stack(changed)).permute(0, 3, 1, 2).float() * 2 - 1
 
     vae_recipe.fit(run, vae, make, steps, 1e-3, 0.08, seed, device)
-    cast(Any, weights.load_vae(run.folder / "vae").vae).save_pretrained(out / "vae")
+    # Half precision with the longer mantissa: what the base is trained on should not change when it is stored.
+    cast(Any, vae).to("cpu", torch.float16).save_pretrained(out / "vae")
 
 
 # --- base and motion prior --------------------------------------------------------------------------------------------
@@ -318,7 +329,9 @@ def main() -> None:
     parser.add_argument(
         "--pasted", type=float, default=PASTED, help="share of clips with shapes before a still picture"
     )
-    parser.add_argument("--start", type=Path, help="--out of an earlier training, to go on from its weights")
+    parser.add_argument(
+        "--start", type=Path, help="--out of an earlier training, to go on from its weights (vae: from its encoder)"
+    )
     parser.add_argument("--codec-steps", type=int, default=VAE_STEPS, help="of the autoencoder's training")
     args = parser.parse_args()
 
@@ -329,7 +342,7 @@ def main() -> None:
 
     held, clips = cache(99, 24, 1), cache(args.seed, args.scenes, 2)
     if args.stage == "vae":
-        train_vae(args.out, clips, args.codec_steps, args.seed, args.device, args.resume)
+        train_vae(args.out, clips, args.codec_steps, args.seed, args.device, args.resume, args.start)
     if args.stage != "train":
         return
     codec = weights.load_vae(args.out / "vae")

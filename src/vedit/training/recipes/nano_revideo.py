@@ -35,7 +35,7 @@ from vedit import weights
 from vedit.errors import VeditError
 from vedit.nets.revideo import ReVideoUNet
 from vedit.nets.strict import fill_parameters
-from vedit.training.moving_clips import View, WorldClips
+from vedit.training.moving_clips import Mixed, View, WorldClips
 from vedit.training.recipes.nano_image2video import CROP, PRIOR, SIDE, SMALLEST, config_of_prior
 from vedit.training.recipes.revideo import stage_of_training
 from vedit.training.revideo import Settings
@@ -46,10 +46,14 @@ from vedit.weights.revideo import METHOD, STAGE
 
 CARRIED = "image2video/revideo.safetensors"  # in a bundle
 SHARED = "shared"
-STEPS = {1: 3000, 2: 2000, 3: 1500}
-RATES = {1: 1e-3, 2: 1e-3, 3: 5e-4}
+STEPS = {1: 3000, 2: 600, 3: 400}
+RATES = {1: 1e-3, 2: 8e-4, 3: 5e-4}
+PASTED = 0.6  # of the clips, see :class:`vedit.training.moving_clips.Mixed`
 VIEW = View(SIDE, SMALLEST, CROP)  # what a step sees of the clips
-COMMON: dict[str, Any] = {"batch": 6, "noise_mean": 1.0, "warm": 100, "things": 2.0, "average": 0.998}
+COMMON: dict[str, Any] = {
+    "batch": 6, "noise_mean": 1.4, "noise_deviation": 1.5, "warm": 50, "things": 4.0, "average": 0.995,
+    "save_every": 100,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -105,15 +109,16 @@ def train(
     ``more``: of :class:`~vedit.training.revideo.Settings`, for all stages.
     """
     variant = VARIANTS[name]
+    clips = Mixed(source.at(VIEW), PASTED)
 
     def run(folder: Path, stage: int, before: Path | None, fusion: str, extra: Mapping[str, Any], steps: int) -> Path:
         chosen = COMMON | {"rate": RATES[stage], "steps": max(1, round(share * steps))} | more | dict(extra)
         settings = Settings(**chosen, stage=stage, seed=seed)  # type: ignore[arg-type]
         if (folder / adapters.FILE).is_file():
-            check_same(folder, settings, bundle, source.at(VIEW).identity, before)
+            check_same(folder, settings, bundle, clips.identity, before)
             return folder
         return stage_of_training(
-            source.at(VIEW),
+            clips,
             bundle,
             folder,
             settings,
@@ -206,7 +211,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, help="processes that draw; by default one a core")
     parser.add_argument("--share", type=float, default=1.0, help="of the steps, for a shorter training")
     parser.add_argument("--batch", type=int, default=COMMON["batch"])
-    parser.add_argument("--save-every", type=int, default=Settings.save_every)
+    parser.add_argument("--save-every", type=int, default=COMMON["save_every"])
     parser.add_argument("--seed", type=int, default=1, help="of the clips and of the training")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--device", default="cpu")

@@ -131,7 +131,7 @@ def fit(
 ) -> None:
     """The training loop, on what ``make(step)`` gives, (B, 3, H, W) in [-1, 1]. Writes ``vae`` into the run's folder.
 
-    Frozen parameters stay as they are.
+    Afterwards the network has the averaged weights. Frozen parameters stay as they are.
     """
     cast(Any, vae).to(device)  # diffusers' wrapper of Module.to loses its signature
     parameters = list(trained(vae).values())
@@ -163,6 +163,7 @@ def fit(
         if (step + 1) % 250 == 0 or step + 1 == steps:
             run.save(step + 1, vae, optimiser, average)
             cast(Any, averaged(vae, average)).to(torch.bfloat16).save_pretrained(run.folder / "vae")
+    average.copy_to(vae)
 
 
 def main() -> None:
