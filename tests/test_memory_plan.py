@@ -113,6 +113,16 @@ def test_the_ladder(bundle):
         memory.fit(bundle, 100 * MB, **options)
 
 
+@pytest.mark.parametrize("method", ["tcve", "tune-a-video"])
+def test_what_a_method_sets_beside_the_network_counts(bundle, method):
+    """Without an adapter yet, as the method begins."""
+    plain, tuned = (memory.plan(bundle, **sizes(), method=name) for name in ("sdedit", method))
+    assert tuned.denoise > plain.denoise
+    assert (tuned.encode, tuned.decode) == (plain.encode, plain.decode)
+    longer = memory.plan(bundle, **sizes(window=16), method=method)
+    assert longer.denoise == pytest.approx(2 * tuned.denoise, rel=0.1)
+
+
 def test_branches_at_once_come_apart_first(bundle, monkeypatch):
     one, both = (memory.plan(bundle, **sizes(), branches=count) for count in (1, 2))
     assert both.denoise == pytest.approx(2 * one.denoise, rel=0.1)

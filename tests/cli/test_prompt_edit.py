@@ -118,7 +118,9 @@ def test_a_dry_run_loads_nothing(edit, monkeypatch):
     assert done.code == 0, done.err
     plan = json.loads(done.out)
     assert (plan["settings"]["fixed_point"], plan["method"]) == (2, "fatezero")
-    assert plan["windows"] == 2  # of 8, without overlap: what the methods carry makes it superfluous
+    assert (plan["windows"], plan["overlap"]) == (2, 0)  # of 8: what the methods carry makes shared frames superfluous
+    one_error_line(edit("--dry-run", "--overlap", "2"), 2, "--overlap 2: is not for")
+    assert json.loads(edit("--dry-run", "--json", "--overlap", "0").out)["overlap"] == 0
 
 
 def test_show_lists_the_methods_of_a_text_to_image_model(real, model):

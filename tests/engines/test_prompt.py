@@ -449,6 +449,34 @@ def test_batches_of_one_frame_blend_equal_keyframes(bundle):
     assert decibels(made, alone.expand_as(made)) > 45
 
 
+@pytest.mark.parametrize("own", [1.0, 0.0, None])
+def test_attention_outputs_of_unequal_keyframes_are_blended(bundle, monkeypatch, own):
+    """Batches of one frame: with all the weight on its own keyframe, a frame's pass is that of the keyframe."""
+    if own is not None:
+        monkeypatch.setattr(tokenflow, "blend", lambda frames, *_: torch.full((len(frames),), own))
+    engine, outputs = build(bundle, "tokenflow", batch=1, guidance=1.0), []
+    predict = engine.predict
+    monkeypatch.setattr(engine, "predict", lambda *given: outputs.append(predict(*given)) or outputs[-1])
+    edit(engine, frames_of(2))
+    *_, extended, _, first, _, second = outputs  # of the last step; a pass over the source before each
+    assert (len(extended), len(first), len(second)) == (2, 1, 1)
+    torch.testing.assert_close(first[0], extended[0], rtol=0, atol=1e-4)  # no keyframe before it
+    gap = float((second[0] - extended[1]).abs().max())
+    assert gap < 1e-4 if own == 1.0 else gap > 1e-3
+
+
+def test_contrast_is_rescaled_over_all_batches(bundle, monkeypatch):
+    seen, text = [], tokenflow.guidance.text
+
+    def guided(evaluate, scale, rescale=0.0):
+        seen.append((len(evaluate("full")), rescale))
+        return text(evaluate, scale, rescale)
+
+    monkeypatch.setattr(tokenflow.guidance, "text", guided)
+    edit(build(bundle, "tokenflow", batch=2, guidance_rescale=0.7), frames_of(5))
+    assert seen == [(5, 0.7)] * STEPS
+
+
 def test_what_is_kept_does_not_grow(bundle):
     engine, frames, carry, sizes = build(bundle, "tokenflow", batch=2), frames_of(3), None, []
     for first in range(0, 12, 3):

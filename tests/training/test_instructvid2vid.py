@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from vedit.diffusion.schedule import Schedule
+from vedit.training.instructvid2vid import Settings, consistency_loss, fit, losses
 from vedit.training.latents import Triplet, encode_triplets
-from vedit.training.recipes.instructvid2vid import Settings, consistency_loss, fit, losses
 
 SCHEDULE = Schedule.scaled_linear(zero_terminal=True, prediction="v", spacing="trailing")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -56,7 +56,9 @@ __all__ = [
     "load",
     "methods_for",
     "settings_of",
+    "shares_frames",
     "takes_adapter",
+    "tuned_network",
     "tunes_to_clip",
     "work",
 ]
@@ -73,9 +75,26 @@ def takes_adapter(method: str) -> bool:
     return _engine(method).takes_adapter
 
 
+def shares_frames(method: str) -> bool:
+    """Whether windows that share frames are of use to a method. Others carry on what they need by themselves."""
+    return bool(getattr(_engine(method), "shares_frames", True))
+
+
 def tunes_to_clip(method: str) -> bool:
     """Whether the adapter of a method is trained on the clip that it edits, so that an edit can train it first."""
     return bool(getattr(_engine(method), "tunes_to_clip", False))
+
+
+def tuned_network(method: str, network: Mapping[str, Any] | None = None) -> Callable[[Any], Any] | None:
+    """What makes the network of a method that is tuned to one clip of a 2D one, by the settings of an adapter's
+    ``network`` or the method's own; None for other methods."""
+    if not tunes_to_clip(method):
+        return None
+    from pydantic import TypeAdapter
+
+    engine: Any = _engine(method)
+    config = engine.Config() if network is None else TypeAdapter(engine.Config).validate_python(network)
+    return lambda unet: engine.Network(unet, config)
 
 
 def check_execution(method: str, execution: Execution) -> None:

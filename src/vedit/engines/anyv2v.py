@@ -136,6 +136,7 @@ class AnyV2V:
     name: ClassVar[str] = "anyv2v"
     Settings: ClassVar[type[BaseModel]] = Settings
     takes_adapter: ClassVar[bool] = False
+    shares_frames: ClassVar[bool] = True
     hinders: ClassVar[Mapping[str, str]] = REWIRES
     branches = staticmethod(Image2Video.branches)
 

@@ -52,6 +52,7 @@ class InstructVid2Vid(InstructEngine):
 
     name: ClassVar[str] = "instructvid2vid"
     Settings: ClassVar[type[BaseModel]] = Settings
+    shares_frames: ClassVar[bool] = True
 
     # -- editing -------------------------------------------------------------------------------------------------
 

@@ -41,6 +41,7 @@ class ModelEngine(ABC):
     name: ClassVar[str]
     Settings: ClassVar[type[BaseModel]]
     takes_adapter: ClassVar[bool] = False
+    shares_frames: ClassVar[bool] = False  # whether a window is held to frames that the one before made; see Window
     hinders: ClassVar[Mapping[str, str]] = {}  # what of Execution the method cannot have, and why
     stages: ClassVar[tuple[str, ...]] = ("encode", "denoise", "decode_latents")
     margin = 0  # pixels that a frame is longer on the right and below while the model sees it

@@ -47,6 +47,7 @@ class ReVideo:
     name: ClassVar[str] = "revideo"
     Settings: ClassVar[type[BaseModel]] = Settings
     takes_adapter: ClassVar[bool] = True
+    shares_frames: ClassVar[bool] = True
     hinders: ClassVar[Mapping[str, str]] = {"compile": "its control hangs on the network anew at every call"}
     branches = staticmethod(Image2Video.branches)
 

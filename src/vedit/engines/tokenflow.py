@@ -178,12 +178,18 @@ class _Window:
             rule = self._extended(seen, outputs[branch], step)
             with self._around(rule, seen, step):
                 self._engine.predict(edits, step.timestep, texts[branch], self._tally)
-        clean = []
+        spread = []
         for index, batch in enumerate(self._batches):
             own = len(keyframes) - len(self._batches) + index
             previous = own - 1 if own > 0 else None  # the first batch of a shot has none before it
-            clean.append(self._spread(z, source, batch, step, keyframes, own, previous, seen, outputs))
-        return torch.cat(clean)
+            spread.append(self._spread(z, source, batch, step, keyframes, own, previous, seen, outputs))
+        # Guided as a whole: rescaled batch by batch, contrast would jump from one to the next.
+        output, _ = guidance.text(
+            lambda branch: torch.cat([part[branch] for part in spread]),
+            self._settings.guidance,
+            self._settings.guidance_rescale,
+        )
+        return self._engine.schedule.to_clean(output, z, step.timestep)
 
     def _branches(self) -> list[str]:
         return list(guidance.text_weights(self._settings.guidance))
@@ -264,8 +270,9 @@ class _Window:
     def _spread(
         self, z: torch.Tensor, source: torch.Tensor, batch: _Batch, step: Step, keyframes: list[Keyframe], own: int,
         previous: int | None, keys: _Source, outputs: dict[str, dict[str, torch.Tensor]],
-    ) -> torch.Tensor:  # fmt: skip
-        """x̂₀ of one batch, (n, C, h, w), from the attention outputs of its own keyframe and of the one before."""
+    ) -> dict[str, torch.Tensor]:  # fmt: skip
+        """The network's output for one batch, (n, C, h, w) by branch, from the attention outputs of its own keyframe
+        and of the one before."""
         seen = _Source()
         fields: dict[str, dict[int, torch.Tensor]] = {}
         chosen = [own] if previous is None else [own, previous]
@@ -292,8 +299,7 @@ class _Window:
             with self._around(gather, seen, step):
                 return self._engine.predict(z, step.timestep, texts[branch], self._tally)
 
-        output, _ = guidance.text(evaluate, self._settings.guidance, self._settings.guidance_rescale)
-        return self._engine.schedule.to_clean(output, z, step.timestep)
+        return {branch: evaluate(branch) for branch in self._branches()}
 
 
 def nearest(tokens: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:

@@ -56,6 +56,7 @@ class MemoryPlan:
     limit: int | None = None
     steps: tuple[str, ...] = ()
     adapter: str | None = None  # its file
+    method: str = ""
 
     @property
     def peak(self) -> int:
@@ -67,7 +68,7 @@ class MemoryPlan:
     def report(self) -> dict[str, Any]:
         """As JSON values."""
         values = asdict(self) | {"peak": self.peak, "steps": list(self.steps)}
-        del values["adapter"]  # the job has it
+        del values["adapter"], values["method"]  # the job has them
         return values
 
 
@@ -85,11 +86,12 @@ def limit_of(vram: str | None) -> int | None:
 
 def plan(
     bundle: Bundle, *, window: int, width: int, height: int, device: str, dtype: str, adapter: str | None = None,
-    along: int = 0, branches: int = 1,
+    along: int = 0, branches: int = 1, method: str = "",
 ) -> MemoryPlan:  # fmt: skip
     """What a window of ``window`` frames at ``width`` × ``height`` pixels takes. Reads no weights.
 
-    Raises ``ModelError`` for a network that cannot be built from its configuration.
+    ``method``: for one that makes a network of its own of the model's, that one is counted. Raises ``ModelError`` for a
+    network that cannot be built from its configuration.
     """
     sizes = dict.fromkeys(bundle.components, dtype) | {"vae": _room(bundle, dtype)}
     if "clip" in sizes:
@@ -106,7 +108,8 @@ def plan(
             largest = max(largest, weights[name] if name == "clip" else 2 * max(layers.values()))
     return _measured(
         MemoryPlan(
-            device, dtype, window, weights, 0, 0, 0, largest=largest, along=along, branches=branches, adapter=adapter
+            device, dtype, window, weights, 0, 0, 0, largest=largest, along=along, branches=branches, adapter=adapter,
+            method=method,
         ),
         bundle, width, height,
     )  # fmt: skip
@@ -114,7 +117,7 @@ def plan(
 
 def fit(
     bundle: Bundle, limit: int, *, window: int, overlap: int, width: int, height: int, device: str, dtype: str,
-    adapter: str | None = None, along: int = 0, branches: int = 1, compiled: bool = False,
+    adapter: str | None = None, along: int = 0, branches: int = 1, method: str = "", compiled: bool = False,
 ) -> MemoryPlan:  # fmt: skip
     """The same below ``limit`` bytes: branches of the guidance one after the other, the autoencoder frame by frame,
     then in tiles, then shorter windows; and if that is not enough, weights that wait in main memory, with as few of the
@@ -127,7 +130,7 @@ def fit(
     start = replace(
         plan(
             bundle, window=window, width=width, height=height, device=device, dtype=dtype, adapter=adapter,
-            along=along, branches=branches,
+            along=along, branches=branches, method=method,
         ),
         limit=limit,
     )  # fmt: skip
@@ -250,8 +253,21 @@ def _measured(made: MemoryPlan, bundle: Bundle, width: int, height: int) -> Memo
         decode = _peak(lambda: codec.decode(latents))
         unet, control = bundle.components["unet"], _control(made.adapter)
         seen = latents.new_empty(made.window + made.along, *latents.shape[1:])
-        denoise = _peak(load.empty_unet_call(unet, dtypes[made.dtype], seen, made.branches, control))
+        tuned = _tuned(made)
+        call = load.empty_unet_call(unet, dtypes[made.dtype], seen, made.branches, control, tuned)
+        denoise = _peak(call)
     return replace(made, encode=encode, denoise=denoise, decode=decode)
+
+
+def _tuned(made: MemoryPlan) -> Callable[[Any], Any] | None:
+    """What makes the network of a method that is tuned to one clip: as its adapter says, else as the method begins."""
+    from vedit import engines
+    from vedit.weights import adapter as adapters
+
+    if not made.method:
+        return None
+    network = None if made.adapter is None else adapters.read_about(made.adapter).network
+    return engines.tuned_network(made.method, network)
 
 
 def _control(adapter: str | None) -> ReVideoConfig | None:

@@ -95,7 +95,7 @@ def plan(job: EditJob) -> Plan:
     limited, adapter, tight = None, _adapter_file(job.adapter or carried), []
     seen: dict[str, Any] = {
         "window": min(window, max(edited, overlap + 1)), "width": width + margin, "height": height + margin,
-        "device": device, "dtype": dtype, "adapter": adapter, "along": along,
+        "device": device, "dtype": dtype, "adapter": adapter, "along": along, "method": job.method,
         "branches": engines.branches(job.method, settings) if job.batch_guidance else 1,
     }  # fmt: skip
     on_gpu = machine.gpu_free_bytes(device)
@@ -197,11 +197,20 @@ def _option(name: str) -> str:
 
 def _window(job: EditJob, preset: dict[str, Any]) -> tuple[int, int]:
     """Frames of a window and how many of them overlap."""
+    from vedit import engines
+
     window = job.window or int(preset.get("frames", DEFAULT_WINDOW))
     longest = preset.get("max_frames")
     if longest is not None and window > int(longest):
         raise UsageError(f"--window {window}: {job.model} sees at most {longest} frames at once; lower --window")
     overlap = job.overlap
+    if not engines.shares_frames(job.method):
+        if overlap:
+            raise UsageError(
+                f"--overlap {overlap}: is not for {job.method}, which hands on what the next window needs without it; "
+                "leave it out"
+            )
+        overlap = 0
     if overlap is None:
         overlap = min(int(preset.get("overlap", DEFAULT_OVERLAP)), window - 1)
     if job.command in ("first-frame-edit", "drag-motion") and overlap < 1:

@@ -251,10 +251,12 @@ def empty_unet_call(
     latents: torch.Tensor,
     branches: int = 1,
     control: ReVideoConfig | None = None,
+    tuned: Callable[[Any], Any] | None = None,
 ) -> Callable[[], Any]:
     """One evaluation of the U-Net of a folder without its weights, for ``latents`` (T, C, h, w) on the meta device.
 
-    ``branches``: of the guidance, at once. ``control``: of the branch beside it, if there is one.
+    ``branches``: of the guidance, at once. ``control``: of the branch beside it, if there is one. ``tuned``: what makes
+    a network for clips (B, T, C, h, w) of a 2D one.
     """
     import diffusers
     import torch
@@ -277,6 +279,12 @@ def empty_unet_call(
         return lambda: video(clip, time, text)
     network = _empty(getattr(diffusers, kind), folder, dtype).eval()
     channels, reads = int(network.config["in_channels"]), network.config["cross_attention_dim"]
+    if kind == "UNet2DConditionModel" and tuned is not None:
+        with torch.device("meta"):
+            whole = tuned(network).eval()
+        clip = torch.empty(branches, frames, channels, height, width, device="meta")
+        text = torch.empty(branches, 77, reads, device="meta")
+        return lambda: whole(clip, time, text)
     if kind == "UNet2DConditionModel":
         flat = torch.empty(branches * frames, channels, height, width, device="meta", dtype=dtype)
         text = torch.empty(branches * frames, 77, reads, device="meta", dtype=dtype)

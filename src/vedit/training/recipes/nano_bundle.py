@@ -57,7 +57,6 @@ TEXT2IMAGE_PRESET = {
     "guidance": 3.0,
     "negative_prompt": "",  # what TokenFlow leads away from are words that nano never read
     "frames": 16,
-    "overlap": 2,
     "size": 256,
     "multiple": 8,
     "adapters": {"tcve": {"rate": 1e-3}, "tune-a-video": {"rate": 3e-4}},

@@ -5,7 +5,7 @@
 
 (``--vae``, ``--clip`` and ``--tokenizer`` say where the other parts are, if not in ``runs``.) Stills train a plain
 ``UNet2DConditionModel`` (2 × 16 input channels, v-prediction, zero terminal SNR); clips inflate it and train the
-temporal layers with the spatial ones at a lower rate. Both run :func:`vedit.training.recipes.instructvid2vid.fit`.
+temporal layers with the spatial ones at a lower rate. Both run :func:`vedit.training.instructvid2vid.fit`.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ from torch import Tensor, nn
 
 from vedit.diffusion.schedule import Schedule
 from vedit.training.common import autocast, averaged
+from vedit.training.instructvid2vid import Settings, fit
 from vedit.training.latents import Latents, Triplet, encode_triplets
 from vedit.training.particles import ParticleClips, particle_marks, slanting
-from vedit.training.recipes.instructvid2vid import Settings, encoders, fit
+from vedit.training.recipes.instructvid2vid import encoders
 from vedit.training.stills import draw_stills
 from vedit.world import operations, phrasings
 from vedit.world.scene import Scene, draw_scene, recolour, remove, render, reshape
