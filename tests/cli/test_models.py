@@ -208,6 +208,38 @@ def test_convert(real, tmp_path):
     assert (done.code, "no such file" in done.err) == (3, True)
 
 
+def test_a_damaged_model_does_not_hide_the_others(real, tmp_path, monkeypatch, tiny_models, no_network):
+    monkeypatch.setenv("VEDIT_MODELS", str(tmp_path))
+    for name in ("fine", "spoilt"):
+        tiny_models.write_bundle(tmp_path / name)
+    (tmp_path / "spoilt" / "notes.txt").write_text("mine")
+    done = real("models", "list")
+    assert done.code == 0
+    rows = {line.split()[0]: line for line in done.out.splitlines()}
+    assert "instruct" in rows["fine"] and "damaged" in rows["spoilt"] and "nano" in rows
+    assert done.err.count("\n") == 1 and "notes.txt" in done.err
+    listed = {row["name"]: row["damaged"] for row in json.loads(real("models", "list", "--json").out)["models"]}
+    assert listed["fine"] is None and "notes.txt" in listed["spoilt"]
+
+
+def test_what_is_no_model_or_a_damaged_one_is_not_shown(real, tmp_path, tiny_models, no_network):
+    (tmp_path / "empty").mkdir()
+    folder = tiny_models.write_diffusers(tmp_path / "sd")
+    assert real("models", "show", folder).code == 0
+    for file in (folder / "unet").glob("*.safetensors"):
+        file.unlink()
+    for words, said in (
+        (["show", tmp_path / "empty"], "it is not a model folder"),
+        (["path", tmp_path / "empty"], "not one of a model"),
+        (["show", folder], "missing"),
+        (["show", "~nobody-at-all/model"], "no such folder"),
+    ):
+        done = real("models", *words)
+        assert (done.code, done.out, done.err.count("\n")) == (4, "", 1), done.err
+        assert said in done.err
+    assert real("models", "path", folder).out.strip() == str(folder)
+
+
 def test_a_pickle_is_refused_by_every_other_command(real, clip, tmp_path):
     import torch
 

@@ -68,6 +68,10 @@ def test_size_and_contents(wheel):
         assert f"vedit/_models/nano/{part}" in names
 
 
+def test_the_models_keep_to_their_budget():
+    assert sum(file.stat().st_size for file in (ROOT / "models").rglob("*") if file.is_file()) < 100e6
+
+
 def test_the_console_script_runs(run):
     assert run("--version") == f"vedit {vedit.__version__}"
 

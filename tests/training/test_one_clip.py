@@ -80,9 +80,9 @@ def test_a_training_that_is_cut_off_resumes_to_the_same_adapter(recipe, tmp_path
     with pytest.raises(KeyboardInterrupt):
         tuned(recipe, model, clip, tmp_path / "parts", progress=kill)
     assert not (tmp_path / "parts" / adapter.FILE).exists()
-    with pytest.raises(VeditError, match="--resume"):
+    with pytest.raises(UsageError, match="--resume"):
         tuned(recipe, model, clip, tmp_path / "parts")
-    with pytest.raises(VeditError, match=r"other settings .*rate"):
+    with pytest.raises(UsageError, match=r"other settings .*rate"):
         tuned(recipe, model, clip, tmp_path / "parts", resume=True, learning_rate=1e-3)
     seen = []
     parts = tuned(recipe, model, clip, tmp_path / "parts", resume=True, progress=lambda done, _: seen.append(done))

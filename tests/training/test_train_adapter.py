@@ -12,7 +12,7 @@ import torch
 from tests.engines import tiny
 from vedit import engines, weights
 from vedit.engines.base import Window
-from vedit.errors import InputError, UsageError, VeditError
+from vedit.errors import InputError, UsageError
 from vedit.training.recipes import instructvid2vid as recipe
 from vedit.training.recipes.instructvid2vid import train
 from vedit.world.triplets import draw
@@ -94,12 +94,12 @@ def test_what_a_training_depends_on_is_not_changed_in_silence(tmp_path, triplets
             short(triplets, model, out, size=64)
     short(triplets, model, out)
     assert np.load(out / "training" / "latents" / "source.npy").shape[-2:] == (4, 4)
-    with pytest.raises(VeditError, match="--resume"):
+    with pytest.raises(UsageError, match="--resume"):
         short(triplets, model, out)
-    with pytest.raises(VeditError, match=r"other settings \(size\)"):
+    with pytest.raises(UsageError, match=r"other settings \(size\)"):
         short(triplets, model, out, size=64, resume=True)
     other = draw(tmp_path / "others", 4, 2, frames=4, height=64, width=64, edits=1).parent
-    with pytest.raises(VeditError, match=r"other settings \(data\)"):
+    with pytest.raises(UsageError, match=r"other settings \(data\)"):
         short(other, model, out, resume=True)
     assert short(triplets, model, out, resume=True) == out
 

@@ -135,6 +135,19 @@ def test_a_folder_without_a_manifest_is_named(tmp_path):
         read_manifest(tmp_path)
 
 
+def test_a_manifest_in_another_encoding_is_named(tmp_path):
+    line = json.dumps({"source": "a.mp4", "edited": "b.mp4", "instruction": "schön"}, ensure_ascii=False)
+    (tmp_path / MANIFEST).write_bytes(line.encode("latin-1"))
+    with pytest.raises(InputError, match=f"{re.escape(str(tmp_path / MANIFEST))}: is not UTF-8"):
+        read_manifest(tmp_path)
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match=r"^-o .*file: cannot be made"):
+        draw(tmp_path / "file", count=1)
+
+
 def test_an_empty_manifest_is_refused(tmp_path):
     path = manifest(tmp_path, "", "  ")
     with pytest.raises(InputError, match=f"{re.escape(str(path))}: holds no triplet"):

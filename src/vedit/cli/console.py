@@ -20,14 +20,18 @@ import typer
 from vedit.errors import ResourceError, VeditError
 from vedit.signals import Stopped
 
+NOTHING_LEFT = "nothing was left behind"
+
 _quiet = False
 _verbose = False
+_when_stopped = ""
 
 
-def configure(*, quiet: bool = False, verbose: bool = False) -> None:
-    """Set what is said on standard error: ``quiet`` leaves errors only, ``verbose`` adds details and tracebacks."""
-    global _quiet, _verbose
-    _quiet, _verbose = quiet, verbose
+def configure(*, quiet: bool = False, verbose: bool = False, when_stopped: str = "") -> None:
+    """Set what is said on standard error: ``quiet`` leaves errors only, ``verbose`` adds details and tracebacks,
+    ``when_stopped`` says what becomes of the work that a signal cuts off."""
+    global _quiet, _verbose, _when_stopped
+    _quiet, _verbose, _when_stopped = quiet, verbose, when_stopped
 
 
 def result(text: str) -> None:
@@ -103,12 +107,13 @@ def _say(line: str) -> None:
 
 def run(command: Callable[..., Any]) -> int:
     """Run a command line and return its exit code. Nothing escapes from here."""
+    configure()
     try:
         code = command(prog_name="vedit", standalone_mode=False)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except Stopped as stop:
-        error(f"{stop}; nothing was left behind")
+        error(f"{stop}; {_when_stopped}" if _when_stopped else str(stop))
         return _traced(stop.exit_code)
     except VeditError as failure:
         error(str(failure))

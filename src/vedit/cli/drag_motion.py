@@ -86,7 +86,7 @@ def drag_motion(
     if show_tracks is None:
         edit.run(shell, job)
         return
-    console.configure(quiet=shell.quiet, verbose=shell.verbose)
+    console.configure(quiet=shell.quiet, verbose=shell.verbose, when_stopped=console.NOTHING_LEFT)
     from vedit.jobs import EditJob
     from vedit.render import motion
     from vedit.render.plan import SCHEMA

@@ -12,7 +12,7 @@ from vedit.errors import UsageError
 
 def run(shell: Shell, describe: Callable[[], dict[str, Any]]) -> None:
     """Make a job of ``shell`` and of the command's own fields (``describe()``), run it and print the result."""
-    console.configure(quiet=shell.quiet, verbose=shell.verbose)
+    console.configure(quiet=shell.quiet, verbose=shell.verbose, when_stopped=console.NOTHING_LEFT)
     from vedit import render
     from vedit.cli.progress import reporter
     from vedit.cli.tuning import foreseen, tuned

@@ -81,7 +81,7 @@ def evaluate(
     Frames are matched by their times; clips of different size, length or times are an error. README.md says what each
     metric means.
     """  # fmt: skip
-    console.configure(quiet=quiet, verbose=verbose)
+    console.configure(quiet=quiet, verbose=verbose, when_stopped=console.NOTHING_LEFT)
     from vedit.metrics import gates, registry
 
     bounds = gates.parse_gates(fail_under or (), fail_over or ())

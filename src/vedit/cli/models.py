@@ -34,7 +34,10 @@ def list_models(json: Json = False) -> None:
     if not found:
         console.warn("no models are at hand; set VEDIT_MODELS to a folder that holds some")
     for model in found:
-        console.result(f"{model.name:<16}{model.size / 1e6:>8.1f} MB  {', '.join(model.roles)}")
+        state = "damaged" if model.damaged else ", ".join(model.roles)
+        console.result(f"{model.name:<16}{model.size / 1e6:>8.1f} MB  {state}")
+        if model.damaged:
+            console.warn(model.damaged)
     for row in checkpoints.known():
         size = f"{row.half_bytes / 1e9:.1f} GB" if row.half_bytes else "?"
         uses = ", ".join(_commands(row)) or ("convert" if row.convert else "nothing yet")
@@ -84,8 +87,12 @@ def show(model: Model, json: Json = False) -> None:
 def path(model: Model) -> None:
     """Print the folder of MODEL."""
     from vedit import weights
+    from vedit.errors import ModelError
 
-    console.result(str(weights.locate(model)))
+    found = weights.locate(model)
+    if not weights.is_model_folder(found):
+        raise ModelError(f"{found}: is a folder, and not one of a model; vedit models list names those that are here")
+    console.result(str(found))
 
 
 @app.command("verify")
@@ -195,4 +202,5 @@ def _fields(model: ModelInfo) -> dict[str, Any]:
         "sha256": model.sha256,
         "knows": list(model.knows),
         "presets": model.presets,
+        "damaged": model.damaged or None,
     }

@@ -52,7 +52,7 @@ def pull(
     Only the files that vedit needs come, into the cache that other tools use too (HF_HUB_CACHE, HF_HOME), from the hub
     or a mirror (HF_ENDPOINT); every hash is checked. What broke off goes on where it stopped.
     """
-    console.configure(quiet=quiet, verbose=verbose)
+    console.configure(quiet=quiet, verbose=verbose, when_stopped="what is here already stays; pull goes on with it")
     from vedit.cli.progress import reporter
     from vedit.weights import checkpoints, hub, stored
 

@@ -148,7 +148,7 @@ def instructvid2vid(
 
     BASE is a model for vedit instruct; the result is one too.
     """
-    console.configure(quiet=running.quiet, verbose=running.verbose)
+    console.configure(quiet=running.quiet, verbose=running.verbose, when_stopped=_goes_on(output))
     from vedit.render import machine
     from vedit.training.recipes import instructvid2vid as recipe
 
@@ -249,7 +249,7 @@ def revideo(*, training: Control, running: Running) -> None:
 
 def _tuned(recipe: str, training: OneClip | Control, running: Running) -> None:
     """Run a recipe that makes an adapter."""
-    console.configure(quiet=running.quiet, verbose=running.verbose)
+    console.configure(quiet=running.quiet, verbose=running.verbose, when_stopped=_goes_on(training.output))
     from importlib import import_module
 
     from vedit.cli.progress import reporter
@@ -273,6 +273,10 @@ def _tuned(recipe: str, training: OneClip | Control, running: Running) -> None:
         with machine.training_memory_errors(chosen["device"], chosen["size"]):
             made = train(**chosen, choices=choices, log=console.detail, progress=progress)
     console.result(str(made))
+
+
+def _goes_on(output: str) -> str:
+    return f"what was trained up to the last checkpoint stays in {output}, and --resume goes on with it"
 
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:

@@ -38,7 +38,7 @@ def draw(
 
     vedit train-adapter instructvid2vid --data DIR reads the folder.
     """
-    console.configure(quiet=quiet, verbose=verbose)
+    console.configure(quiet=quiet, verbose=verbose, when_stopped=f"what was drawn so far stays in {output}")
     from vedit.cli.progress import reporter
     from vedit.world import triplets
 

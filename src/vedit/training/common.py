@@ -20,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from vedit.errors import VeditError
+from vedit.errors import UsageError, VeditError
 from vedit.weights.bundle import sha256 as sha256
 
 _SAID = {"norm": "norm of the gradient", "weights": "sum of the weights"}  # in errors, by their names in the log
@@ -84,9 +84,9 @@ class Average:
 
 
 def check_free(folder: Path, resume: bool) -> None:
-    """Raise ``VeditError`` where the folder of a training holds one that is not to be resumed."""
+    """Raise ``UsageError`` where the folder of a training holds one that is not to be resumed."""
     if not resume and (folder / STATE).exists():
-        raise VeditError(f"{folder}: holds a training already; add --resume to go on with it, or choose another folder")
+        raise UsageError(f"{folder}: holds a training already; add --resume to go on with it, or choose another folder")
 
 
 class Run:
@@ -110,7 +110,7 @@ class Run:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise VeditError(f"{folder}: cannot be made ({error.strerror}); choose another folder") from None
+            raise UsageError(f"{folder}: cannot be made ({error.strerror}); choose another folder") from None
         self.resuming = resume and self._meta.exists()
         if self.resuming:
             found = _read_state(self._meta)
@@ -118,7 +118,7 @@ class Run:
                 changed = sorted(
                     k for k in {*found["identity"], *self.identity} if found["identity"].get(k) != self.identity.get(k)
                 )
-                raise VeditError(
+                raise UsageError(
                     f"{folder}: was started with other settings ({', '.join(changed)}); resume with the same ones"
                 )
             try:

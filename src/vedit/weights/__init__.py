@@ -17,7 +17,7 @@ from vedit.weights.load import (
     load_vae,
 )
 from vedit.weights.registry import ModelInfo, describe, list_models
-from vedit.weights.search import installed, locate, model_folders
+from vedit.weights.search import installed, is_model_folder, locate, model_folders
 
 __all__ = [
     "TRAINING",
@@ -26,6 +26,7 @@ __all__ = [
     "ModelInfo",
     "describe",
     "installed",
+    "is_model_folder",
     "list_models",
     "load_clip",
     "load_image2video_unet",

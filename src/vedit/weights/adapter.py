@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from vedit.errors import ModelError, VeditError
 from vedit.weights.load import load_tensors
-from vedit.weights.search import PICKLES, refused
+from vedit.weights.search import PICKLES, expanded, refused
 
 if TYPE_CHECKING:
     import torch
@@ -130,7 +130,7 @@ def carried(bundle: Bundle, method: str) -> Path | None:
 
 def find(adapter: str | Path) -> Path:
     """The file of an adapter that is named by its folder or its file. Raises ``ModelError`` if there is none."""
-    path = Path(adapter).expanduser()
+    path = expanded(adapter)
     file = path / FILE if path.is_dir() else path
     if not file.is_file():
         raise ModelError(f"{file}: no such adapter; make one with vedit train-adapter")

@@ -17,7 +17,7 @@ from typing import Any
 from vedit.errors import ModelError
 from vedit.weights import checkpoints
 from vedit.weights.index import check_index
-from vedit.weights.search import BUNDLE, DIFFUSERS, PICKLES, is_named, locate, refused
+from vedit.weights.search import BUNDLE, DIFFUSERS, PICKLES, expanded, from_hub, is_named, locate, refused
 
 MANIFEST = "manifest.json"
 TRAINING = "training"  # a folder in a model's: what its training goes on from, no part of the model
@@ -65,6 +65,10 @@ _USUAL = {"text2image": "StableDiffusionPipeline", "image2video": "StableVideoDi
 _DEFAULT_MAX_FRAMES = 32  # of vedit.nets.video_unet.Temporal
 
 
+class NotForRole(ModelError):
+    """A model that is in order and has other uses."""
+
+
 @dataclass(frozen=True)
 class Bundle:
     """One role of a model. ``components``: absolute folders by name. ``preset``: its advice and what it knows."""
@@ -104,7 +108,7 @@ def open_bundle(
     names the first file or key that is off.
     """
     # A folder of one's own may be called anything, and so may a model in a folder of named ones.
-    if not Path(model).expanduser().is_dir() and not is_named(str(model)):
+    if not expanded(model).is_dir() and not is_named(str(model)):
         checkpoints.check_role(str(model), role, recipe)
     path = locate(str(model)).resolve()
     if from_hub(path):
@@ -118,7 +122,7 @@ def open_bundle(
             )
         roles = description.get("roles", {})
         if role not in roles:
-            raise ModelError(f"{path.name}: has no {role} model; it has {', '.join(sorted(roles)) or 'none'}")
+            raise NotForRole(f"{path.name}: has no {role} model; it has {', '.join(sorted(roles)) or 'none'}")
         entries = {name: _inside(path, entry) for name, entry in roles[role].items()}
         preset = read_json(entries.pop("preset")) if "preset" in entries else {}
         name = str(description.get("name", path.name))
@@ -128,7 +132,7 @@ def open_bundle(
         wanted = {name: _IN_DIFFUSERS.get(name, name) for name in _components(role)}
         missing = sorted(folder for folder in wanted.values() if folder not in index)
         if missing:
-            raise ModelError(
+            raise NotForRole(
                 f"{path / DIFFUSERS}: {index.get('_class_name')} has no {', '.join(missing)}; "
                 f"it cannot be used for {role}; {checkpoints.instead(role)}"
             )
@@ -305,9 +309,9 @@ def _check_text2image(unet: Path, name: str) -> int | None:
     config = read_json(unet / "config.json")
     kind, channels, latent = config.get("_class_name"), config.get("in_channels"), config.get("out_channels")
     if kind != "UNet2DConditionModel":
-        raise ModelError(f"{unet / 'config.json'}: describes a {kind}; editing by prompt needs a UNet2DConditionModel")
+        raise NotForRole(f"{unet / 'config.json'}: describes a {kind}; editing by prompt needs a UNet2DConditionModel")
     if channels != latent:
-        raise ModelError(
+        raise NotForRole(
             f"{name}: its U-Net takes {channels} channels for {latent} of the latents, so it is not text-to-image; "
             "editing by prompt needs one, such as Stable Diffusion 1.x or 2.x"
         )
@@ -320,11 +324,11 @@ def _check_image2video(unet: Path, name: str) -> int:
     config = read_json(unet / "config.json")
     kind, channels, latent = config.get("_class_name"), config.get("in_channels"), config.get("out_channels")
     if kind != "UNetSpatioTemporalConditionModel":
-        raise ModelError(
+        raise NotForRole(
             f"{unet / 'config.json'}: describes a {kind}; image-to-video needs a UNetSpatioTemporalConditionModel"
         )
     if not isinstance(latent, int) or channels != 2 * latent:
-        raise ModelError(
+        raise NotForRole(
             f"{name}: its U-Net takes {channels} channels for {latent} of the latents; image-to-video needs twice as "
             "many, the second half for the first frame"
         )
@@ -336,11 +340,6 @@ def name_of(path: Path) -> str:
     if from_hub(path):
         return path.parents[1].name.removeprefix("models--").replace("--", "/")
     return path.name
-
-
-def from_hub(path: Path) -> bool:
-    """Whether a folder is a snapshot in the Hugging Face cache."""
-    return path.parent.name == "snapshots" and path.parents[1].name.startswith("models--")
 
 
 def again(path: Path) -> str:

@@ -18,6 +18,14 @@ PICKLES = (".bin", ".ckpt", ".pt", ".pth", ".pkl")
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
 
+def expanded(path: str | Path) -> Path:
+    """With a ``~`` for a home folder; one that stands for nobody's is part of the name."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)
+
+
 def model_folders() -> list[Path]:
     """Where named models are looked for: ``$VEDIT_MODELS``, what the package carries, the checkout's ``models/``."""
     package = Path(vedit.__file__).resolve().parent
@@ -25,7 +33,7 @@ def model_folders() -> list[Path]:
     if package.parent.name == "src":
         folders.append(package.parents[1] / "models")
     if os.environ.get("VEDIT_MODELS"):
-        folders.insert(0, Path(os.environ["VEDIT_MODELS"]))
+        folders.insert(0, expanded(os.environ["VEDIT_MODELS"]))
     return [folder for folder in folders if folder.is_dir()]
 
 
@@ -33,14 +41,24 @@ def hub_cache() -> Path:
     """The cache of the Hugging Face hub, where other tools have it too: ``$HF_HUB_CACHE``, or below ``$HF_HOME``."""
     named = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE")
     if named:
-        return Path(named).expanduser()
+        return expanded(named)
     caches = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
-    return Path(os.environ.get("HF_HOME") or caches / "huggingface").expanduser() / "hub"
+    return expanded(os.environ.get("HF_HOME") or caches / "huggingface") / "hub"
 
 
 def is_model(folder: Path) -> bool:
     """Whether a folder is a bundle of ours or a diffusers pipeline."""
     return (folder / BUNDLE).is_file() or (folder / DIFFUSERS).is_file()
+
+
+def is_model_folder(folder: Path) -> bool:
+    """Whether a folder holds a model, a single network, or what was fetched from the hub."""
+    return is_model(folder) or (folder / SINGLE).is_file() or from_hub(folder)
+
+
+def from_hub(folder: Path) -> bool:
+    """Whether a folder is a snapshot in the Hugging Face cache."""
+    return folder.parent.name == "snapshots" and folder.parents[1].name.startswith("models--")
 
 
 def installed() -> list[Path]:
@@ -67,7 +85,7 @@ def locate(model: str) -> Path:
 
     Raises ``ModelError`` that says what is known and how to get the rest.
     """
-    path = Path(model).expanduser()
+    path = expanded(model)
     if path.is_dir():
         return path
     if path.is_file():

@@ -1,10 +1,10 @@
 """How people ask for an edit: hand-written phrasings, a grammar that writes many more, captions of the result, and
 what nobody can do.
 
-``TRAIN`` and ``TEST`` hold what was written by hand; ``TEST`` is for measuring only, and :func:`draw_instruction` never
-returns a sentence of it, nor one with nearly the same words. Names are those of ``operations.OPERATIONS`` and, for
-edits of one thing in a world scene, ``OBJECT_EDITS``; their sentences have the slots ``{object}``, ``{colour}`` and
-``{shape}``.
+``TRAIN`` and ``TEST`` hold what was written by hand. ``TEST`` is for measuring and, with ``NONSENSE_TEST``, for
+choosing from where on a sentence is far from what is known; :func:`draw_instruction` never returns a sentence of it,
+nor one with nearly the same words. Names are those of ``operations.OPERATIONS`` and, for edits of one thing in a world
+scene, ``OBJECT_EDITS``; their sentences have the slots ``{object}``, ``{colour}`` and ``{shape}``.
 """
 
 from __future__ import annotations

@@ -43,8 +43,12 @@ def read_manifest(folder: Path) -> list[Entry]:
         raise InputError(
             f"{path}: no such file; a triplet folder holds {MANIFEST} (try: vedit world draw --count 8 -o {folder})"
         )
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: is not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8") from None
     entries = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(text.splitlines(), 1):
         if not line.strip():
             continue
         where = f"{path}:{number}"
@@ -84,7 +88,8 @@ def draw(
 ) -> Path:
     """Draw ``count`` scenes with ``edits`` edits each into ``folder``; returns the manifest's path.
 
-    The same seed draws the same files. Raises ``UsageError`` when the folder holds a manifest already.
+    The same seed draws the same files. Raises ``UsageError`` for a folder that holds a manifest already or cannot be
+    made.
     """
     manifest = folder / MANIFEST
     if manifest.exists():
@@ -93,7 +98,10 @@ def draw(
         raise UsageError(f"--count {count}: there must be one scene at least")
     if height % 2 or width % 2 or min(height, width) < 32:
         raise UsageError(f"--size {width}x{height}: must be even (for H.264) and 32 pixels at least; give another")
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"-o {folder}: cannot be made ({error.strerror}); choose another folder") from None
     names = [name for name in operations.OPERATIONS if name != "nothing"]
     lines = []
     for index in range(count):

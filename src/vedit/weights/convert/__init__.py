@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from vedit.errors import InputError, ModelError, ResourceError, UsageError, VeditError
 from vedit.weights import checkpoints
-from vedit.weights.search import BUNDLE, DIFFUSERS, locate
+from vedit.weights.search import BUNDLE, DIFFUSERS, expanded, locate
 
 if TYPE_CHECKING:
     from vedit.weights.convert.parts import Made, Part
@@ -51,7 +51,7 @@ def convert(source: str | Path, kind: str, output: str | Path, base: str | None 
     ``base``: a model at hand that has what the checkpoint lacks, such as a tokenizer. Raises ``UsageError``,
     ``InputError`` for a file that cannot be one, and ``ModelError`` when a key has no place.
     """
-    source, output = Path(source).expanduser(), Path(output).expanduser()
+    source, output = expanded(source), expanded(output)
     if kind not in KINDS:
         raise UsageError(f"--as {kind}: no such kind; there is {', '.join(KINDS)}")
     if output.exists():
