@@ -85,11 +85,21 @@ def deferred() -> Iterator[None]:
         raise Stopped(name)
 
 
+def announce(path: str) -> None:
+    """From now on ``path`` is a temporary file that even a second signal must not leave behind."""
+    _temporary.add(path)
+
+
+def forget(path: str) -> None:
+    """It is not any more."""
+    _temporary.discard(path)
+
+
 @contextlib.contextmanager
 def leaves(path: str) -> Iterator[None]:
-    """While the block runs, ``path`` is a temporary file that even a second signal must not leave behind."""
-    _temporary.add(path)
+    """The same while the block runs."""
+    announce(path)
     try:
         yield
     finally:
-        _temporary.discard(path)
+        forget(path)

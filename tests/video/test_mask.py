@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -234,6 +235,14 @@ def test_a_mask_that_is_too_short(tmp_path: Path, info: ClipInfo) -> None:
         mask.at(Fraction(11, 25))
         with pytest.raises(InputError, match="as long"):
             mask.at(Fraction(12, 25))
+
+
+def test_a_mask_as_long_as_the_picture_does_for_longer_sound(tmp_path: Path, info: ClipInfo) -> None:
+    """Where a container only tells the length of all that is in it."""
+    path = mask_clip(tmp_path / "mask.mp4", [disc(64, 48)] * 12)
+    assert info.duration is not None
+    longer = replace(info, duration=info.duration + 1, own_duration=False)
+    assert check_mask(str(path), longer).warnings == ()
 
 
 def test_a_longer_mask_is_told(tmp_path: Path, info: ClipInfo) -> None:

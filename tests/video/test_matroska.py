@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.video.synth import make_clip
+from vedit.render import passthrough
 from vedit.video.info import probe
 from vedit.video.matroska import describe_shape, display_size
 
@@ -66,3 +67,22 @@ def test_what_has_no_room_stays_as_it_is(tmp_path: Path) -> None:
         file = io.BytesIO(content)
         assert not describe_shape(file, 96, 64, Fraction(16, 11))
         assert file.getvalue() == content
+
+
+def test_only_the_edited_video_gets_the_shape(tmp_path: Path) -> None:
+    source = tmp_path / "in.mkv"
+    with av.open(str(source), "w") as made:
+        streams = [made.add_stream("libx264", rate=25) for _ in range(2)]
+        for stream, (width, height) in zip(streams, ((192, 108), (96, 64)), strict=True):
+            stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        streams[1].codec_context.sample_aspect_ratio = Fraction(16, 11)
+        for k in range(3):
+            for stream in streams:
+                frame = av.VideoFrame.from_ndarray(np.zeros((stream.height, stream.width, 3), np.uint8), format="rgb24")
+                frame.pts = k
+                made.mux(stream.encode(frame))
+        for stream in streams:
+            made.mux(stream.encode(None))
+    passthrough.run(str(source), str(tmp_path / "out.mkv"), stream=1)
+    assert probe(tmp_path / "out.mkv", 0).sar in (None, 1)
+    assert probe(tmp_path / "out.mkv", 1).sar == Fraction(16, 11)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from vedit.render import passthrough
 from vedit.video.encoding import EncoderOptions
 from vedit.video.info import StreamInfo, probe
 from vedit.video.reader import Reader
+from vedit.video.writer import Writer
 
 from .synth import make_clip, moving_frames
 
@@ -263,3 +265,84 @@ def test_photographs_with_exif_are_a_clip(tmp_path: Path, suffix: str, orientati
         frames = [frame.rgb() for frame in reader]
     assert len(frames) == 3
     assert np.abs(frames[0].astype(int) - upright[..., ::-1]).mean() < 3
+
+
+@pytest.mark.parametrize("unusual", [False, True])
+def test_a_cover_stays_beside_any_tags(tmp_path: Path, unusual: bool) -> None:
+    """Tags that iTunes has no name for take the place of its list, in which the cover lies."""
+    tags = {"title": "T"} | ({"mood": "calm"} if unusual else {})
+    source = make_clip(tmp_path / "in.mp4", 4, metadata={"title": "T"}, cover=True)
+    info = replace(probe(source), metadata=tags)
+    with Reader(source, info) as reader, Writer(tmp_path / "out.mp4", info) as writer:
+        for frame in reader:
+            writer.write_source(frame)
+        writer.commit()
+    after = probe(tmp_path / "out.mp4")
+    assert any("attached_pic" in stream.dispositions for stream in after.streams)
+    assert {k.lower(): v for k, v in after.metadata.items()}["title"] == "T"
+    assert [text for text in writer.warnings if "tags" in text] == (
+        ["tags are not kept: mp4 cannot hold mood beside a cover"] if unusual else []
+    )
+
+
+def test_quicktime_keeps_tags_that_it_has_no_name_for(tmp_path: Path) -> None:
+    tags = {"title": "T", "description": "about", "composer": "C"}
+    source = make_clip(tmp_path / "in.mkv", 4, metadata=tags)
+    passed(source, tmp_path / "out.mov")
+    found = {k.lower(): v for k, v in probe(tmp_path / "out.mov").metadata.items()}
+    assert tags.items() <= found.items()
+
+
+@pytest.mark.parametrize("suffix", [".ts", ".avi"])
+def test_a_time_code_that_is_lost_is_named(tmp_path: Path, suffix: str) -> None:
+    source = make_clip(tmp_path / "in.mov", 6, timecode="01:00:00:00")
+    words = [text for text in passed(source, tmp_path / f"out{suffix}") if "dropped" in text]
+    assert len(words) == 1 and "tmcd" in words[0]
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".webm", ".nut"])
+@pytest.mark.parametrize("mark", ["original", "hearing_impaired", "comment"])
+def test_marks_of_a_track_are_kept_or_named(tmp_path: Path, suffix: str, mark: str) -> None:
+    """mp4 has no word for the original sound."""
+    plain = make_clip(tmp_path / "plain.mkv", 4, audio=1, audio_codec="libopus")
+    source = tmp_path / "in.mkv"
+    with av.open(str(plain)) as opened, av.open(str(source), "w") as made:
+        streams = {stream.index: made.add_stream_from_template(stream) for stream in opened.streams}
+        streams[1].disposition = getattr(av.stream.Disposition, mark)
+        for packet in opened.demux():
+            if packet.dts is not None:
+                packet.stream = streams[packet.stream.index]
+                made.mux(packet)
+    assert mark in others(source, "audio")[0].dispositions
+    words = [text for text in passed(source, tmp_path / f"out{suffix}") if f"mark as {mark}" in text]
+    assert (mark in others(tmp_path / f"out{suffix}", "audio")[0].dispositions) == (not words)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
+def test_the_clock_of_a_broadcast_begins_anew_elsewhere(tmp_path: Path, suffix: str) -> None:
+    """mp4 would show nothing for the fourteen hours before."""
+    begins = 50_000
+    times = [90_000 * begins + 3600 * k for k in range(12)]
+    source = make_clip(tmp_path / "in.ts", 12, audio=1, audio_codec="mp2", audio_offset=begins, pts=times,
+                       time_base=Fraction(1, 90000))  # fmt: skip
+    assert probe(source).start > begins - 1
+    passed(source, tmp_path / f"out{suffix}")
+    info = probe(tmp_path / f"out{suffix}")
+    if suffix == ".ts":
+        assert info.start > begins - 1
+        return
+    assert 0 <= info.start < Fraction(1, 10)
+    assert info.duration is not None and info.duration < 1
+    with av.open(str(tmp_path / f"out{suffix}")) as opened:
+        sound = next(packet for packet in opened.demux(audio=0) if packet.size)
+        assert 0 <= sound.pts * sound.time_base < 0.1
+
+
+@pytest.mark.parametrize(("pix_fmt", "codec", "named"), [
+    ("yuv444p", None, False), ("yuv444p", "av1", True), ("yuv422p", "av1", True), ("yuv420p", "av1", False),
+    ("bgr0", None, True),
+])  # fmt: skip
+def test_colours_that_lose_resolution_are_named(tmp_path: Path, pix_fmt: str, codec: str | None, named: bool) -> None:
+    source = make_clip(tmp_path / "in.mkv", 3, codec="ffv1", pix_fmt=pix_fmt)
+    words = passed(source, tmp_path / "out.mkv", encoder=EncoderOptions(codec=codec))
+    assert len([text for text in words if "colours lose resolution" in text]) == named

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -17,7 +18,7 @@ from vedit.errors import InputError
 from vedit.render import passthrough
 from vedit.video.color import FORMATS, has_alpha, opaque
 from vedit.video.encoding import EncoderOptions, default_suffix, stream_suffix
-from vedit.video.info import probe
+from vedit.video.info import _first_frame, probe
 from vedit.video.reader import Reader
 from vedit.video.streams import _Route
 from vedit.video.writer import Writer
@@ -235,3 +236,33 @@ def test_times_that_jump_back_are_moved_in_every_stream(kind: str, equal: bool) 
     assert all(b > a if equal else b >= a for a, b in pairwise(times)), times
     assert made[2][1] is equal
     assert made[4][1] and times[5] - times[4] == 10
+
+
+class _Gaps:
+    """A container whose stream has an empty sample after the third."""
+
+    def __init__(self, container: Any) -> None:
+        self._container = container
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._container, name)
+
+    def demux(self, *streams: Any) -> Iterator[Any]:
+        for number, packet in enumerate(self._container.demux(*streams)):
+            if number in (0, 3):
+                empty = av.Packet()
+                empty.stream = packet.stream
+                yield empty
+            yield packet
+
+
+def test_an_empty_sample_is_not_the_end(tmp_path: Path) -> None:
+    info = probe(make_clip(tmp_path / "in.mp4", 12))
+    with Reader(info.path, info) as reader:
+        container = reader._container
+        reader._container = _Gaps(container)
+        assert sum(1 for _ in reader) == 12
+        assert not reader.warnings
+    with info.open() as container:
+        gaps: Any = _Gaps(container)
+        assert _first_frame(gaps, container.streams.video[0]).pts == 0

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from vedit.render import sidecar
 from vedit.render.plan import STDOUT, Plan
-from vedit.signals import deferred, leaves
+from vedit.signals import deferred
 
 if TYPE_CHECKING:
     import numpy as np
@@ -62,9 +62,6 @@ class Outputs:
         return Writer(path, info, self._plan.encoder, audio=job.audio, overwrite=job.overwrite)
 
     def _open(self, stack: contextlib.ExitStack, writer: Writer) -> Writer:
-        if writer.temporary is not None:
-            stack.enter_context(leaves(str(writer.temporary)))
-            stack.enter_context(leaves(str(writer.before)))
         return stack.enter_context(writer)
 
     def write(self, source: SourceFrame, edited: np.ndarray | None, weights: np.ndarray | None = None) -> None:
@@ -142,8 +139,6 @@ class Outputs:
         from vedit.video.outfile import written
 
         file = written(path, data)
-        self._stack.enter_context(leaves(str(file.temporary)))
-        self._stack.enter_context(leaves(str(file.before)))
         self._stack.callback(file.discard)
         return file
 

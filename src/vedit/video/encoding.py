@@ -96,7 +96,7 @@ class OutputPlan:
 
 
 def default_suffix(info: ClipInfo) -> str:
-    """Suffix of the source's own container if vedit can write it, else ``.mp4`` (``.mkv`` for RGB or deep sources)."""
+    """Suffix of the source's own container if vedit can write it, else ``.mp4``."""
     suffix = Path(info.path).suffix.lower()
     if suffix in CONTAINERS:
         return suffix
@@ -301,7 +301,30 @@ def _choose_pix_fmt(formats: list[str], info: ClipInfo, alpha: bool, warnings: l
     chosen = next((c for c in candidates if c in formats), formats[0])
     if bit_depth(chosen) < info.bits:
         warnings.append(f"{info.bits} bits a sample become {bit_depth(chosen)} ({chosen})")
+    elif _coarser(chosen, info):
+        whole = next((name for name in ("yuv444p", "yuv444p10le") if name in formats), None)
+        advice = f"; --pix-fmt {whole} keeps them" if whole is not None and not alpha else ""
+        warnings.append(f"colours lose resolution: {info.pix_fmt} becomes {chosen}{advice}")
     return chosen
+
+
+def _coarser(chosen: str, info: ClipInfo) -> bool:
+    """Whether colours have fewer samples than in a video source. Of pictures it is what a video is expected to do."""
+    names = info.container.split(",")
+    if info.pix_fmt.startswith(("gray", "ya", "mono")) or any(
+        name in ("gif", "apng", "image2") or name.endswith("_pipe") for name in names
+    ):
+        return False
+    (own_x, own_y), (x, y) = _grid(info.pix_fmt), _grid(chosen)
+    return x < own_x or y < own_y
+
+
+def _grid(pix_fmt: str) -> tuple[int, int]:
+    """Colour samples of a picture of 64 × 64."""
+    if is_rgb(pix_fmt) or pix_fmt == "pal8":
+        return 64, 64
+    layout = av.VideoFormat(pix_fmt, 64, 64)
+    return layout.chroma_width(), layout.chroma_height()
 
 
 def _fit_size(

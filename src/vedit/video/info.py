@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 from fractions import Fraction
@@ -155,15 +156,14 @@ def _first_frame(container: Any, video: Any) -> Any:
             other.discard = av.stream.Discard.all
     video.thread_type = "SLICE"  # frame threads would read ahead for a picture that comes first anyway
     decoder = decoder_of(video)
-    for count, packet in enumerate(container.demux(video)):
+    packets = itertools.islice(container.demux(video), _PROBE_PACKETS + 2)
+    for packet in itertools.chain((one for one in packets if one.size), [None]):  # an empty sample is not the end
         try:
             frames = decoder.decode(packet)
         except av.error.FFmpegError:
             frames = []
         if frames:
             return frames[0]
-        if count > _PROBE_PACKETS:
-            break
     return None
 
 

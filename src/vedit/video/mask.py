@@ -73,7 +73,8 @@ def check_mask(path: str, info: ClipInfo, feather: str | None = None) -> MaskInf
     video.require_complete()
     _check_size(path, video.display_width, video.display_height, info)
     warnings = []
-    if video.duration is not None and info.duration is not None:
+    # A duration that is not the video's own may be that of longer sound; what is too short is found at the end then.
+    if video.duration is not None and info.duration is not None and video.own_duration and info.own_duration:
         longer = video.duration - info.duration
         if longer < -1 / min(video.rate, info.rate):
             raise _too_short(path, video.duration, info.duration)

@@ -78,11 +78,11 @@ def display_size(width: int, height: int, shape: Fraction) -> tuple[int, int, in
     return ratio.numerator, ratio.denominator, 3
 
 
-def describe_shape(file: Any, width: int, height: int, shape: Fraction) -> bool:
-    """Say in a finished file, open for reading and writing, that its pictures' pixels have the ``shape`` (x over y).
+def describe_shape(file: Any, width: int, height: int, shape: Fraction, track: int = 0) -> bool:
+    """Say in a finished file, open for reading and writing, that a track's pixels have the ``shape`` (x over y).
 
-    ``width`` and ``height``: of the pictures as they are coded. Returns whether there was room for it; the file is as
-    it was where there was none.
+    ``width`` and ``height``: of its pictures as they are coded; ``track`` counts from 0, attachments left out. Returns
+    whether there was room for it; the file is as it was where there was none.
     """
     file.seek(0)
     head = file.read(_HEAD)
@@ -99,7 +99,7 @@ def describe_shape(file: Any, width: int, height: int, shape: Fraction) -> bool:
     if numbers[:2] != [_SEEK_HEAD, _VOID] or numbers[-1] != _TRACKS or front[-1].end > len(head):
         return False
     index, room, *between, tracks = front
-    described = _described(head, tracks, display_size(width, height, shape))
+    described = _described(head, tracks, display_size(width, height, shape), track)
     growth = len(described) - (tracks.end - tracks.start)
     left = room.end - room.start - growth
     if left < _LEAST_VOID:
@@ -115,14 +115,15 @@ def describe_shape(file: Any, width: int, height: int, shape: Fraction) -> bool:
     return True
 
 
-def _described(head: bytes, tracks: _Element, size: tuple[int, int, int]) -> bytes:
-    """The tracks, in which every video's display size is ``size``."""
-    parts, checksum = [], False
+def _described(head: bytes, tracks: _Element, size: tuple[int, int, int], wanted: int) -> bytes:
+    """The tracks, of which the one ``wanted`` has the display size ``size``."""
+    parts, checksum, count = [], False, 0
     for track in _elements(head, tracks.data, tracks.end):
         if track.number == _CHECKSUM:
             checksum = True
         elif track.number == _TRACK:
-            parts.append(_track(head, track, size))
+            parts.append(_track(head, track, size) if count == wanted else head[track.start : track.end])
+            count += 1
         else:
             parts.append(head[track.start : track.end])
     return _checked(_TRACKS, parts, checksum)

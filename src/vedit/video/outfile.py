@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from vedit.errors import ResourceError, UsageError, VeditError
+from vedit.signals import announce, forget
 
 
 def temporary_beside(target: Path, suffix: str) -> Path:
@@ -65,18 +66,26 @@ class OutFile(_Checked):
         self.temporary: Path | None = temporary_beside(self._target, ".part")
         self.before = temporary_beside(self._target, ".before")
         self._done = False
+        self._hidden = (str(self.temporary), str(self.before))
+        for name in self._hidden:  # before it is there: a signal may come at any time
+            announce(name)
         try:
             flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
             descriptor = os.open(self.temporary, flags, 0o666)
-        except FileNotFoundError:
-            raise UsageError(f"{path}: its folder does not exist; create {self._target.parent} first") from None
-        except NotADirectoryError:
-            raise UsageError(f"{path}: {self._target.parent} is not a folder; choose another output") from None
         except OSError as error:
+            self._forget()
+            if isinstance(error, FileNotFoundError):
+                raise UsageError(f"{path}: its folder does not exist; create {self._target.parent} first") from None
+            if isinstance(error, NotADirectoryError):
+                raise UsageError(f"{path}: {self._target.parent} is not a folder; choose another output") from None
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise write_failure(path, error) from None
             raise VeditError(f"{path}: cannot write there ({error.strerror}); choose another output") from None
         super().__init__(descriptor, "r+b")
+
+    def _forget(self) -> None:
+        for name in self._hidden:
+            forget(name)
 
     def read(self, size: int = -1) -> bytes:
         """Muxers that move their index to the front read what they wrote."""
@@ -130,6 +139,8 @@ class OutFile(_Checked):
         """After :meth:`publish`: what had the name before is not wanted any more."""
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.before)
+        if self._done:
+            self._forget()
 
     def withdraw(self) -> None:
         """Takes :meth:`publish` back: what had the name before has it again, or nothing."""
@@ -138,6 +149,7 @@ class OutFile(_Checked):
         else:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self._target)
+        self._forget()
 
     def discard(self) -> None:
         """Leaves nothing behind. Safe to call twice; of a published file it leaves that."""
@@ -146,23 +158,21 @@ class OutFile(_Checked):
         if not self._done and self.temporary is not None:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self.temporary)
+        self._forget()
 
 
 def written(path: str, data: bytes) -> OutFile:
     """A whole small file that has all but its name. Raises ``ResourceError`` for a full disk, and ``VeditError`` where
     it cannot be written; then nothing is left."""
-    from vedit.signals import leaves
-
     file = OutFile(path)
-    with leaves(str(file.temporary)):
-        try:
-            file.write(data)
-            file.complete()
-        except BaseException as error:
-            file.discard()
-            if isinstance(error, OSError):
-                raise write_failure(path, error) from None
-            raise
+    try:
+        file.write(data)
+        file.complete()
+    except BaseException as error:
+        file.discard()
+        if isinstance(error, OSError):
+            raise write_failure(path, error) from None
+        raise
     return file
 
 

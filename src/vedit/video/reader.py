@@ -208,6 +208,8 @@ class Reader:
                 packet = None
             if packet is None:
                 break
+            if not packet.size:  # an empty sample, which a decoder would take for the end
+                continue
             try:
                 frames = self._decoder.decode(packet)
             except av.error.EOFError:
@@ -217,7 +219,7 @@ class Reader:
                     raise self._accelerator.failed(self.path, error) from error
                 self._bad_packets += 1
                 continue
-            if times is not None and packet.size and packet.dts is not None:
+            if times is not None and packet.dts is not None:
                 times.append(packet.dts)
             yield from frames
         try:

@@ -13,6 +13,7 @@ from typing import Any
 import av
 import av.error
 import av.stream
+import numpy as np
 
 from vedit.video.clip import ClipInfo
 from vedit.video.info import DISPOSITIONS
@@ -123,7 +124,7 @@ class Copier:
         """Whether these are the titles of the chapters or a time code: they are written anew from the chapters and the
         tag that they stand for. Other data without a codec that FFmpeg knows is a camera's."""
         if codec in ("tmcd", "none", None):
-            return "timecode" in stream.metadata
+            return "timecode" in stream.metadata and self.format not in ("mpegts", "avi")
         return codec == "bin_data" and bool(self.info.chapters) and stream.index == _titles(self.source)
 
     def _template(self, container: Any, stream: Any, what: str) -> _Route:
@@ -237,7 +238,7 @@ def describe(made: Any, stream: Any, muxer: str) -> list[str]:
     if title and muxer == "mpegts":
         lost.append(f"title ({title})")
     marks = [name for name in DISPOSITIONS if stream.disposition & getattr(av.stream.Disposition, name)]
-    marks = [name for name in marks if name not in ("default", *_MARKS.get(muxer, marks))]
+    marks = [name for name in marks if name not in ("default", "attached_pic") and not _keeps_mark(muxer, name)]
     if marks:
         lost.append(f"mark as {', '.join(marks)}")
     made.metadata.update(tags)
@@ -256,6 +257,26 @@ def _picture(info: ClipInfo, index: int) -> bytes | None:
             if packet.size:
                 return bytes(packet)
     return None
+
+
+@functools.cache
+def _keeps_mark(muxer: str, name: str) -> bool:
+    """Whether a container says of a stream that it is, say, a comment: FFmpeg's own answer, as below."""
+    if muxer in _MARKS:
+        return name in _MARKS[muxer]
+    wanted = getattr(av.stream.Disposition, name)
+    file = io.BytesIO()
+    codec, rate = ("libopus", 48000) if muxer == "webm" else ("pcm_s16le", 8000)
+    with av.open(file, "w", format=muxer) as made:
+        sound = made.add_stream(codec, rate=rate, layout="mono")
+        sound.disposition = wanted
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, rate // 50), np.int16), format="s16", layout="mono")
+        frame.sample_rate, frame.pts, frame.time_base = rate, 0, Fraction(1, rate)
+        for packet in [*sound.encode(frame), *sound.encode(None)]:
+            made.mux(packet)
+    file.seek(0)
+    with av.open(file) as container:
+        return bool(container.streams[0].disposition & wanted)
 
 
 @functools.cache
@@ -278,6 +299,8 @@ def _accepts(muxer: str, stream: Any) -> bool:
     yes to what nobody could read afterwards, the answer is ours."""
     if stream.type == "unknown" or (stream.type == "attachment" and muxer != "matroska"):
         return False
+    if "timecode" in stream.metadata and stream.type == "data" and muxer in ("mpegts", "avi"):
+        return False  # a track of mp4's kind, which would become data that nobody can read
     if _is_cover(stream) and muxer != "mp4":
         return False
     if muxer == "mpegts" and stream.type != "data" and stream.codec_context.name not in _TRANSPORTED:
@@ -301,7 +324,7 @@ _TRANSPORTED = {"h264", "hevc", "vvc", "mpeg1video", "mpeg2video", "mpeg4", "cav
                 "aac", "aac_latm", "ac3", "eac3", "mp1", "mp1float", "mp2", "mp2float", "mp3", "mp3float", "dca",
                 "truehd", "opus", "libopus", "s302m", "dvbsub", "dvb_subtitle", "dvb_teletext", "libzvbi_teletextdec",
                 "pgssub", "hdmv_pgs_subtitle"}  # fmt: skip
-# Marks of a stream that a container keeps; those that are not here keep all.
+# Marks of a stream that a container keeps; the others are asked.
 _MARKS = {"avi": (), "mov": (), "mpegts": ("hearing_impaired", "visual_impaired", "clean_effects")}
 # Languages have two codes in ISO 639-2, and FFmpeg's list of QuickTime's languages has some of each, and its own.
 _OTHER_CODES: dict[str, str] = {

@@ -46,6 +46,10 @@ _ITUNES_KEYS = {
     "track", "disc", "episode_sort", "season_number", "media_type", "hd_video",
     "gapless_playback", "compilation",
 }  # fmt: skip
+_QUICKTIME_KEYS = {
+    "title", "artist", "author", "album", "date", "comment", "genre", "copyright", "make", "model", "location",
+    "keywords", "creation_time",
+}  # fmt: skip
 
 
 class Writer:
@@ -82,6 +86,7 @@ class Writer:
         self._durations: dict[int, int] = {}
         self._last_pts: int | None = None
         self._last: tuple[int, SourceFrame] | None = None  # pts of the first frame, and the last frame
+        self._unlisted: set[str] = set()  # tags that mp4 has no room for beside a cover
         self._copier: Copier | None = None
         self._container: Any = None
         self._complete = self._done = False
@@ -105,8 +110,14 @@ class Writer:
             scale = info.time_base.denominator
             if info.time_base.numerator == 1 and scale < 1 << 31:
                 container_options["video_track_timescale"] = str(scale)
-            if {k.lower() for k in info.metadata} - _ITUNES_KEYS - _OWN_KEYS:
+            listed = _ITUNES_KEYS if plan.format == "mp4" else _QUICKTIME_KEYS
+            self._unlisted = {k.lower() for k in info.metadata} - listed - _OWN_KEYS
+            cover = any("attached_pic" in stream.dispositions for stream in info.streams)
+            if cover and plan.format == "mp4":
+                pass  # a cover lies in the list of iTunes, which is left out where other tags are written
+            elif self._unlisted:
                 container_options["movflags"] = "use_metadata_tags"
+                self._unlisted = set()
         if plan.format == "mpegts":
             container_options["mpegts_copyts"] = "1"
             if Path(self.path).suffix.lower() in (".m2ts", ".mts"):
@@ -125,8 +136,10 @@ class Writer:
         self._container = av.open(self._file, "w", format=plan.format, container_options=container_options)
         self._container.flags |= av.container.Flags.bitexact.value
         source = info.open()
-        if plan.format == "avi":
-            # Its sound begins at zero, whatever its time was, and its pictures need not.
+        broadcast = "mpegts" in info.container or info.container == "mpeg"
+        if plan.format == "avi" or (broadcast and plan.format != "mpegts"):
+            # AVI's sound begins at zero, whatever its time was. The clock of a transport stream begins anywhere: other
+            # containers would show nothing for as long.
             self._shift = -min(info.start, Fraction(source.start_time or 0, av.time_base))
         try:
             self._copier = Copier(source, info, plan.format, self._audio, self.warnings, self._shift)
@@ -156,13 +169,18 @@ class Writer:
 
     def _name_lost_tags(self, metadata: dict[str, str]) -> None:
         keeps = _TAGS.get(self.plan.format)
-        lost = [] if keeps is None else sorted({k.lower() for k in metadata} - keeps - {"software"})
-        if lost:
+        lost = sorted(self._unlisted if keeps is None else {k.lower() for k in metadata} - keeps - {"software"})
+        if lost and keeps is None:
+            self.warnings.append(
+                f"tags are not kept: {self.plan.format} cannot hold {', '.join(lost[:5])} beside a cover"
+            )
+        elif lost:
             named = ", ".join(lost[:5]) + (f" and {len(lost) - 5} more" if len(lost) > 5 else "")
             self.warnings.append(f"tags are not kept: {self.plan.format} cannot hold {named}")
 
     def _add_video(self, template: Any) -> Any:
         info, plan = self.info, self.plan
+        self._track = sum(stream.type != "attachment" for stream in self._container.streams)
         stream = self._container.add_stream(plan.codec, rate=_limited(info.rate), options=plan.options)
         context = stream.codec_context
         context.width, context.height = self._size
@@ -368,7 +386,7 @@ class Writer:
         shape = self._stream.codec_context.sample_aspect_ratio if self.info.sar not in (None, 1) else None
         if not shape or self.plan.format not in ("matroska", "webm") or not isinstance(self._file, OutFile):
             return
-        told = describe_shape(self._file, *self._size, shape)
+        told = describe_shape(self._file, *self._size, shape, self._track)
         if not told and self.plan.codec not in ("libx264", "libx265"):  # these say it in their own data
             self.warnings.append(shape_lost(self.info.sar, self.plan.codec, Path(self.path).suffix.lower()))
 
