@@ -122,6 +122,7 @@ def install(patch: Any = setattr) -> None:
     patch(engines, "METHODS", {"instructvid2vid": __name__})
     patch(engines, "settings_of", lambda method: Settings)
     patch(engines, "takes_adapter", lambda method: False)
+    patch(engines, "shares_frames", lambda method: True)
     patch(engines, "tunes_to_clip", lambda method: False)
     patch(engines, "load", load)
     patch(engines, "work", work)

@@ -216,10 +216,10 @@ def test_a_damaged_model_does_not_hide_the_others(real, tmp_path, monkeypatch, t
     done = real("models", "list")
     assert done.code == 0
     rows = {line.split()[0]: line for line in done.out.splitlines()}
-    assert "instruct" in rows["fine"] and "damaged" in rows["spoilt"] and "nano" in rows
+    assert "instruct" in rows["tiny"] and "damaged" in rows["spoilt"] and "nano" in rows
     assert done.err.count("\n") == 1 and "notes.txt" in done.err
     listed = {row["name"]: row["damaged"] for row in json.loads(real("models", "list", "--json").out)["models"]}
-    assert listed["fine"] is None and "notes.txt" in listed["spoilt"]
+    assert listed["tiny"] is None and "notes.txt" in listed["spoilt"]
 
 
 def test_what_is_no_model_or_a_damaged_one_is_not_shown(real, tmp_path, tiny_models, no_network):

@@ -163,7 +163,7 @@ def test_two_points_and_times_are_enough(run, tmp_path):
         ("[]", ".json", "list of tracks"),
         ({"tracks": []}, ".json", "no track"),
         ({"tracks": [{"points": [[1, 2]]}]}, ".json", "two at least"),
-        ({"tracks": [{"points": [[1, 2], [3]]}]}, ".json", "two numbers"),
+        ({"tracks": [{"points": [[1, 2], [3]]}]}, ".json", "is no point"),
         ({"tracks": [{"points": [[1, 2], [200, 2]]}]}, ".json", "200,2 is not in the picture of 200×160"),
         ({"tracks": [{"points": [[1, 2], [math.nan, 2]]}]}, ".json", "nan,2 is not in the picture"),
         ({"tracks": [{"points": [[1, 2], [3, 4]], "times": [0]}]}, ".json", "2 points and 1 times"),

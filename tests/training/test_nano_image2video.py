@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from vedit import weights
-from vedit.diffusion.edm import EDM
+from vedit.diffusion.edm import EDM, c_noise
 from vedit.engines.image2video import Image2Video, Image2VideoSettings
 from vedit.engines.revideo import Settings as Told
 from vedit.engines.shared import Tally
@@ -203,6 +203,18 @@ def test_the_loss_counts_more_where_things_are(data, base):
     assert min(inside, outside) < every < max(inside, outside)
 
 
+def test_a_share_of_the_clips_is_seen_at_the_level_from_which_sampling_begins(data, base):
+    source, network, told = WorldClips(data, "test").at(View(32, 64, 64)), control(base), []
+    network.forward = lambda sample, level, *rest: told.append(level) or sample[:, :, : sample.shape[2] // 2]  # type: ignore[method-assign]
+    for share in (0.0, 0.5, 1.0):
+        asked = settings(batch=8, terminal_share=share, alone=0.0)
+        batch = draw_batch(source, asked, network.control.config, 1, base.codec.stride)
+        Trainer(base, network, Told(noise_augmentation=0.0), asked, source).loss(0, batch)
+    top = c_noise(torch.tensor([base.levels.sigma_max]))
+    assert [int((level == top).sum()) for level in told][::2] == [0, 8]
+    assert 0 < int((told[1] == top).sum()) < 8
+
+
 def test_first_frames_have_noise_of_which_the_network_is_told(data, base):
     source = WorldClips(data, "test").at(View(32, 64, 64))
     network, told = control(base), []
@@ -261,6 +273,10 @@ def test_a_training_goes_on_from_what_another_left(tmp_path, base):
             p.copy_(p.bfloat16())  # as they are kept
     values = {name: p.detach().clone() for name, p in network.named_parameters()}
     recipe.export(network, tmp_path)
+    again = recipe.begun(tmp_path)
+    (tmp_path / "again").mkdir()
+    recipe.export(again, tmp_path / "again")
+    assert str(tmp_path) not in (tmp_path / "again" / "unet" / "config.json").read_text()
     again = recipe.begun(tmp_path)
     assert again.control.config == network.control.config
     for name, p in again.named_parameters():

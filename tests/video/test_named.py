@@ -297,14 +297,14 @@ def test_quicktime_keeps_tags_that_it_has_no_name_for(tmp_path: Path) -> None:
 def test_a_time_code_that_is_lost_is_named(tmp_path: Path, suffix: str) -> None:
     source = make_clip(tmp_path / "in.mov", 6, timecode="01:00:00:00")
     words = [text for text in passed(source, tmp_path / f"out{suffix}") if "dropped" in text]
-    assert len(words) == 1 and "tmcd" in words[0]
+    assert len(words) == 1 and words[0].startswith("data stream 1")
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".webm", ".nut"])
 @pytest.mark.parametrize("mark", ["original", "hearing_impaired", "comment"])
 def test_marks_of_a_track_are_kept_or_named(tmp_path: Path, suffix: str, mark: str) -> None:
     """mp4 has no word for the original sound."""
-    plain = make_clip(tmp_path / "plain.mkv", 4, audio=1, audio_codec="libopus")
+    plain = make_clip(tmp_path / "plain.mp4", 4, audio=1, audio_codec="libopus", bframes=0)
     source = tmp_path / "in.mkv"
     with av.open(str(plain)) as opened, av.open(str(source), "w") as made:
         streams = {stream.index: made.add_stream_from_template(stream) for stream in opened.streams}
@@ -335,6 +335,7 @@ def test_the_clock_of_a_broadcast_begins_anew_elsewhere(tmp_path: Path, suffix: 
     assert info.duration is not None and info.duration < 1
     with av.open(str(tmp_path / f"out{suffix}")) as opened:
         sound = next(packet for packet in opened.demux(audio=0) if packet.size)
+        assert sound.pts is not None and sound.time_base is not None
         assert 0 <= sound.pts * sound.time_base < 0.1
 
 

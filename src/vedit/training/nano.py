@@ -69,6 +69,14 @@ def write_scheduler(folder: Path, config: Mapping[str, Any]) -> None:
     (folder / "scheduler" / "scheduler_config.json").write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
 
 
+def forget_origin(folder: Path) -> None:
+    """Remove from a saved network's ``config.json`` the place from which it was once loaded."""
+    file = folder / "config.json"
+    config = json.loads(file.read_text(encoding="utf-8"))
+    config.pop("_name_or_path", None)
+    file.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+
+
 class Rows:
     """Arrays of ``count`` rows, each in a file of ``folder`` called after it, that are filled a few rows at a time.
 

@@ -41,7 +41,8 @@ class Settings:
 
     ``noise_mean`` and ``noise_deviation``: of ln σ. ``dropout``: share of clips without their first frame, for
     guidance; ``drop_embedding``: without its embedding alone. ``noisy_share``: of clips with noise of a random strength
-    on their first frame, which the network is told. ``alone``: share of steps without control, for stage 0. ``things``:
+    on their first frame, which the network is told. ``terminal_share``: of clips at the highest level, from which
+    sampling begins: all that a single step has. ``alone``: share of steps without control, for stage 0. ``things``:
     how much more the loss counts where a thing is or was, where that is known. ``tuned``: what stage 3 trains,
     ``temporal`` as the paper or ``everything``, which it shows to harm. ``scenes``: what the clips are put together of,
     by default as the stage says.
@@ -54,6 +55,7 @@ class Settings:
     warm: int = 200
     noise_mean: float = 0.7
     noise_deviation: float = 1.6
+    terminal_share: float = 0.0
     dropout: float = 0.1
     drop_embedding: float = 0.0
     noisy_share: float = 0.0
@@ -178,6 +180,9 @@ class Trainer:
         strength = batch.noise.nan_to_num(told.noise_augmentation)
         clean, first, embedding = self.encode(pixels, strength.to(device), generator)
         sigma = edm.log_normal(count, settings.noise_mean, settings.noise_deviation, generator).to(device)
+        if settings.terminal_share:
+            terminal = torch.rand(count, generator=generator) < settings.terminal_share
+            sigma = torch.where(terminal.to(device), torch.full_like(sigma, self.base.levels.sigma_max), sigma)
         noise = torch.randn(clean.shape, generator=generator).to(clean)
         drawn = torch.rand(count, generator=generator)
         kept = (drawn >= settings.dropout).to(clean)

@@ -185,7 +185,7 @@ def _from_json(name: str, text: str) -> tuple[list[_Raw], list[Any]]:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < _FAR
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and not abs(value) >= _FAR  # NaN is one
 
 
 def _short(value: Any) -> str:

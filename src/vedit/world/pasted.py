@@ -16,6 +16,7 @@ GRAIN = 2.0  # grey levels, standard deviation
 INSET = 0.06  # of the picture's side: how near to the border the middle of a shape comes
 SIZES = (0.09, 0.22)  # radius of a shape, as a share of the side
 REACH = (0.1, 0.65)  # how far it goes, as a share of the side
+SLOW = 0.25  # of the shapes go less far than that: a long way over many windows is slow in each of them
 _TRIES = 40
 
 
@@ -82,7 +83,8 @@ def travel(rng: np.random.Generator, side: int, frames: int, *, rests: bool) -> 
     start = np.full(2, side / 2)
     for _ in range(0 if rests else _TRIES):
         start, heading = rng.uniform(2 * INSET, 1 - 2 * INSET, 2) * side, rng.uniform(0, 2 * np.pi)
-        speed = rng.uniform(*REACH) * side / max(1, frames - 1)
+        reach = rng.uniform(0, REACH[0]) if rng.random() < SLOW else rng.uniform(*REACH)
+        speed = reach * side / max(1, frames - 1)
         velocity = speed * np.array([np.cos(heading), np.sin(heading)])
         bend = np.array([-velocity[1], velocity[0]]) * rng.uniform(-0.2, 0.2) * (rng.random() < 0.5)
         way = start + velocity * step + bend * step * (step - 1) / 2

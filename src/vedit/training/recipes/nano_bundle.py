@@ -196,7 +196,9 @@ def write_role(
 
 
 # What tells trainings apart and is not for people.
-_UNSAID = {"recipe", "steps", "save_every", "log_every", "average", "base", "before", "data", "models", BEGAN}
+_UNSAID = {
+    "recipe", "steps", "save_every", "log_every", "average", "base", "before", "data", "models", "encoder", BEGAN,
+}  # fmt: skip
 
 
 def assemble(
@@ -300,7 +302,7 @@ def card(out: Path) -> str:
     right = trainings["clip"]["figures"]["test_phrasings_right"]
     parts = [
         "# nano",
-        f"vedit's built-in model for {' and '.join(f'`vedit {name}`' for name in commands)}: small enough for two CPU "
+        f"vedit's built-in model for {', '.join(f'`vedit {name}`' for name in commands)}: small enough for two CPU "
         "cores, trained by this project from scratch on its procedural world and on nothing else. "
         "The recipes are in `src/vedit/training/recipes`; each is one command that its first lines show. "
         "Licence: Apache-2.0, as the project.",
