@@ -151,7 +151,7 @@ class WorldClips:
 
 
 class Mixed:
-    """Clips of a view, of which a ``share`` is taken apart for a still picture before which flat shapes travel.
+    """Clips of a view, of which a ``share`` is taken apart for a still picture before which shapes travel.
 
     See :mod:`vedit.world.pasted`: what tracks mean is learnt from these within some hundred steps, and from the others
     alone not in a thousand.

@@ -1,4 +1,4 @@
-"""Clips composed on the spot: one or two flat shapes that travel before a still picture, and the ways of their points.
+"""Clips composed on the spot: one or two shapes that travel before a still picture, and the ways of their points.
 
 Nothing else moves, and nothing but its way says where a shape will be: the plainest clips from which to learn what
 tracks mean. They cost next to nothing to draw.
@@ -14,7 +14,8 @@ import numpy as np
 SAMPLES = 4  # a side of a pixel, by which the rim of a shape is drawn
 GRAIN = 2.0  # grey levels, standard deviation
 INSET = 0.06  # of the picture's side: how near to the border the middle of a shape comes
-SIZES = (0.09, 0.22)  # radius of a shape, as a share of the side
+SIZES = (0.09, 0.26)  # radius of a shape, as a share of the side
+TEXTURED = 0.5  # of the shapes show a piece of a picture, which they take along; the others are of one colour
 REACH = (0.1, 0.65)  # how far it goes, as a share of the side
 SLOW = 0.25  # of the shapes go less far than that: a long way over many windows is slow in each of them
 _TRIES = 40
@@ -31,7 +32,10 @@ class PastedClip:
 
 
 def paste(picture: np.ndarray, rng: np.random.Generator, frames: int) -> PastedClip:
-    """A clip before ``picture``, (S, S, 3) uint8, which often loses contrast, so that the shapes stand out."""
+    """A clip before ``picture``, (S, S, 3) uint8, which often loses contrast, so that the shapes stand out.
+
+    What a shape of texture shows is a piece of the same picture, upside down and in other colours.
+    """
     side = len(picture)
     back = picture.astype(np.float32)
     if rng.random() < 0.7:
@@ -43,7 +47,8 @@ def paste(picture: np.ndarray, rng: np.random.Generator, frames: int) -> PastedC
         radius = rng.uniform(*SIZES) * side
         way = travel(rng, side, frames, rests=rng.random() < (0.4 if number else 0.1))
         cover = covered(outline(rng, radius), way, side)
-        clip += (contrasting(rng, back.mean((0, 1))) - clip) * cover[..., None]
+        colour = contrasting(rng, back.mean((0, 1)))
+        clip += (taken_along(rng, picture, colour, way) - clip) * cover[..., None]
         things = np.maximum(things, cover)
         if number == 0 or rng.random() < 0.8:
             more = [rng.uniform(-0.5, 0.5, 2) * radius for _ in range(int(rng.integers(0, 3)))]
@@ -75,6 +80,20 @@ def covered(shape: np.ndarray, way: np.ndarray, side: int) -> np.ndarray:
         cv2.fillPoly(fine, [np.round(points).astype(np.int32)], [255], shift=4)
         drawn.append(cv2.resize(fine, (side, side), interpolation=cv2.INTER_AREA))
     return np.stack(drawn).astype(np.float32) / 255
+
+
+def taken_along(rng: np.random.Generator, picture: np.ndarray, colour: np.ndarray, way: np.ndarray) -> np.ndarray:
+    """What a shape shows: ``colour`` (3,) everywhere, or about it the contrasts of ``picture``, half a turn round, at
+    every place of the ``way`` (T, 2): float32 (T, S, S, 3)."""
+    if rng.random() >= TEXTURED:
+        return colour
+    turned = picture[::-1, ::-1].astype(np.float32)
+    pattern = colour + (turned - turned.mean((0, 1))) * rng.uniform(0.3, 1.2)
+    shifts = [np.array([[1, 0, x], [0, 1, y]], np.float64) for x, y in way - way[0] + rng.uniform(-0.5, 0.5, 2)]
+    # A piece without a picture's edge in it would be short of room: what is beyond the rim is its mirror image.
+    return np.stack(
+        [cv2.warpAffine(pattern, by, pattern.shape[1::-1], borderMode=cv2.BORDER_REFLECT) for by in shifts]
+    )
 
 
 def travel(rng: np.random.Generator, side: int, frames: int, *, rests: bool) -> np.ndarray:

@@ -119,6 +119,7 @@ PRESET: dict[str, Any] = {
 TOGETHER = Settings(
     stage=0, steps=5000, rate=8e-4, batch=6, warm=100, noise_mean=1.4, noise_deviation=1.5, dropout=0.1,
     drop_embedding=0.05, noisy_share=0.5, alone=0.1, things=4.0, average=0.998, seed=1, save_every=200,
+    terminal_share=0.4,
 )  # fmt: skip
 PASTED = 0.75  # of the clips at first; half as many in the last third of the steps
 VAE_STEPS = 1500
@@ -182,7 +183,7 @@ def train_vae(
 class Together(Trainer):
     """Base and motion prior at once, on squares of several sizes: small ones first, a few large ones at the end.
 
-    ``pasted``: the share of clips in which flat shapes travel before a still picture.
+    ``pasted``: the share of clips in which shapes travel before a still picture.
     """
 
     pasted = PASTED

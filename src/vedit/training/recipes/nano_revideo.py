@@ -52,7 +52,7 @@ PASTED = 0.6  # of the clips, see :class:`vedit.training.moving_clips.Mixed`
 VIEW = View(SIDE, SMALLEST, CROP)  # what a step sees of the clips
 COMMON: dict[str, Any] = {
     "batch": 6, "noise_mean": 1.4, "noise_deviation": 1.5, "warm": 50, "things": 4.0, "average": 0.995,
-    "save_every": 100,
+    "save_every": 100, "terminal_share": 0.5,
 }  # fmt: skip
 
 
