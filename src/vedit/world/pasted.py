@@ -91,9 +91,7 @@ def taken_along(rng: np.random.Generator, picture: np.ndarray, colour: np.ndarra
     pattern = colour + (turned - turned.mean((0, 1))) * rng.uniform(0.3, 1.2)
     shifts = [np.array([[1, 0, x], [0, 1, y]], np.float64) for x, y in way - way[0] + rng.uniform(-0.5, 0.5, 2)]
     # A piece without a picture's edge in it would be short of room: what is beyond the rim is its mirror image.
-    return np.stack(
-        [cv2.warpAffine(pattern, by, pattern.shape[1::-1], borderMode=cv2.BORDER_REFLECT) for by in shifts]
-    )
+    return np.stack([cv2.warpAffine(pattern, by, pattern.shape[1::-1], borderMode=cv2.BORDER_REFLECT) for by in shifts])
 
 
 def travel(rng: np.random.Generator, side: int, frames: int, *, rests: bool) -> np.ndarray:
