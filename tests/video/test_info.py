@@ -3,7 +3,9 @@ from __future__ import annotations
 import json
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
+import av
 import pytest
 
 from vedit.errors import InputError
@@ -11,7 +13,7 @@ from vedit.video.clip import Orientation
 from vedit.video.info import probe
 from vedit.video.reader import Reader
 
-from .synth import make_clip
+from .synth import make_clip, moving_frames
 
 
 def test_probe_says_what_is_there(tmp_path: Path) -> None:
@@ -50,6 +52,33 @@ def test_untagged_stays_untagged_and_a_varying_rate_is_seen(tmp_path: Path) -> N
 def test_matroska_counts_are_marked_as_estimates(tmp_path: Path) -> None:
     info = probe(make_clip(tmp_path / "a.mkv", 25))
     assert (info.frames, info.frames_declared) == (25, False)
+
+
+def written(path: Path, options: dict[str, str] | None = None, **tags: str) -> Path:
+    """30 frames at 25 a second, eight between key frames."""
+    with av.open(str(path), "w", options=options or {}) as container:
+        video: Any = container.add_stream("mpeg4", 25)
+        video.width, video.height, video.pix_fmt, video.codec_context.gop_size = 96, 64, "yuv420p", 8
+        video.metadata.update(tags)
+        for image in moving_frames(30):
+            container.mux(video.encode(av.VideoFrame.from_ndarray(image)))
+        container.mux(video.encode(None))
+    return path
+
+
+@pytest.mark.parametrize("flags", ["frag_keyframe", "frag_keyframe+empty_moov", "dash", "faststart"])
+def test_frames_of_a_fragmented_file_are_not_those_of_its_first_fragment(tmp_path: Path, flags: str) -> None:
+    info = probe(written(tmp_path / "a.mp4", {"movflags": flags}))
+    assert (info.frames, info.frames_declared) == (30, flags == "faststart")
+
+
+def test_statistics_of_an_earlier_file_are_not_believed(tmp_path: Path) -> None:
+    """FFmpeg copies them where it cuts a Matroska file, and writes none of its own."""
+    cut = written(tmp_path / "cut.mkv", NUMBER_OF_FRAMES="90")
+    assert (probe(cut).frames, probe(cut).frames_declared) == (30, False)
+    other = tmp_path / "other.mkv"
+    other.write_bytes(cut.read_bytes().replace(b"Lavf", b"some"))
+    assert (probe(other).frames, probe(other).frames_declared) == (90, True)
 
 
 def test_orientation_undoes_itself() -> None:

@@ -82,7 +82,7 @@ def _probe(container: Any, found: _source.Source, path: str, chosen: int | None)
     duration, own_duration = _duration(container, video, start)
     if doubt and container.format.name == "nut":
         duration = None  # FFmpeg found it by what its last index would have said
-    frames, declared = _frame_count(video, duration, rate)
+    frames, declared = _frame_count(container, video, duration, rate)
     pix_fmt = frame.format.name
     if hidden_alpha(video) and not _color.has_alpha(pix_fmt):
         warnings.append("its transparency cannot be read: this build of FFmpeg has no libvpx")
@@ -202,13 +202,21 @@ def _clock(text: str) -> Fraction | None:
         return None
 
 
-def _frame_count(video: Any, duration: Fraction | None, rate: Fraction) -> tuple[int, bool]:
-    if video.frames and video.frames > 0:
+def _frame_count(container: Any, video: Any, duration: Fraction | None, rate: Fraction) -> tuple[int, bool]:
+    """Number of frames, and whether the file declares it; otherwise it is what duration and rate make."""
+    usual = max(1, math.floor(duration * rate + Fraction(1, 2))) if duration else None
+    # The index of a fragmented mp4 counts its first fragment at most, and samples that an edit list leaves out; in one
+    # that is true, FFmpeg has the average rate from that very number.
+    indexed = container.format.name.startswith("mov") and usual is not None
+    if video.frames > 0 and not (indexed and abs(video.frames - usual) > 1 + usual / 50):
         return video.frames, True
-    for key, value in video.metadata.items():
-        if key.upper().startswith("NUMBER_OF_FRAMES") and value.isdigit() and int(value) > 0:
-            return int(value), True
-    return (max(1, math.floor(duration * rate + Fraction(1, 2))) if duration else 1), False
+    # FFmpeg counts no frames in Matroska: in a file that it wrote, the statistics are those of the file before.
+    tags = {key.upper(): value for key, value in container.metadata.items()}
+    if not tags.get("ENCODER", "").startswith("Lav"):
+        for key, value in video.metadata.items():
+            if key.upper().startswith("NUMBER_OF_FRAMES") and value.isdigit() and int(value) > 0:
+                return int(value), True
+    return usual or 1, False
 
 
 def _chapters(container: Any) -> list[Chapter]:
