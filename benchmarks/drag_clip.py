@@ -81,7 +81,9 @@ def edit(clip: Path, region: str, way: np.ndarray, out: Path, more: list[str]) -
     track = " ".join(f"{x:g},{y:g}" for x, y in way)
     command = [sys.executable, "-m", "vedit", "drag-motion", str(clip), "--region", region, "--track", track,
                "-o", str(out), "-y", "--codec", "ffv1", "--json", "--progress", "none", *more]  # fmt: skip
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True)  # what it says of errors is seen
+    if done.returncode:
+        raise SystemExit(f"{out.stem}: vedit ended with {done.returncode}")
     return json.loads(done.stdout)
 
 
@@ -124,6 +126,9 @@ def main() -> None:
         region, track = draw(clip, args.drawn)
     box: Any = tuple(int(part) for part in region.split(","))
     way = np.array([[float(v) for v in word.split(",")] for word in track.split()])
+    mirror = 2 * way[0] - way
+    if ((mirror < box[:2]) | (mirror >= np.add(box[:2], box[2:]))).any():
+        parser.error(f"--track: its mirror image leads to {mirror[-1].tolist()}, out of the region; make that wider")
     source, luma = read(clip, args.end)
     inside = np.zeros(luma.shape[1:], bool)
     inside[box[1] : box[1] + box[3], box[0] : box[0] + box[2]] = True
@@ -132,7 +137,7 @@ def main() -> None:
     heading = (way[-1] - way[0]) / np.linalg.norm(way[-1] - way[0])
     results: dict[str, Any] = {"region": region, "track": track, "frames": len(source)}
     rows, ways = [source], [way]
-    for name, asked in (("track", way), ("mirrored", 2 * way[0] - way)):
+    for name, asked in (("track", way), ("mirrored", mirror)):
         done = edit(clip, region, asked, args.out / f"{name}.mkv", more)
         made, own = read(args.out / f"{name}.mkv", args.end)
         places, score = matched(made, box, way[0], args.patch)

@@ -350,6 +350,34 @@ def test_the_model_that_makes_the_first_frame_has_a_plan_too(tmp_path, tiny_mode
         planned(instruction="invert", instruct_model=str(model), vram="1M")
 
 
+def test_the_first_frame_is_made_at_the_size_of_the_model_that_makes_it(tmp_path, tiny_models):
+    """As ``vedit instruct`` would, whatever the other model works at."""
+    from vedit import weights
+    from vedit.jobs import EditJob
+    from vedit.render.planning import plan
+    from vedit.world.clipfile import write_clip
+
+    model = tiny_models.write_bundle(tmp_path / "tiny")
+    for role, size in (("instruct", 128), ("image2video", 64)):
+        file = model / role / "preset.json"
+        file.write_text(json.dumps(json.loads(file.read_text()) | {"size": size}))
+    weights.write_manifest(model)
+    clip = tmp_path / "in.mp4"
+    write_clip(clip, torch.rand(6, 64, 96, 3, generator=torch.Generator().manual_seed(0)).numpy(), 8)
+
+    def planned(**more):
+        job = EditJob.build(
+            command="first-frame-edit", input=str(clip), output=str(tmp_path / "out.mp4"), method="anyv2v",
+            model=str(model), device="cpu", dtype="fp32", instruction="invert", instruct_model=str(model), **more,
+        )  # fmt: skip
+        return plan(job)
+
+    own, asked = planned(), planned(size=32)
+    assert own.drawing is not None and asked.drawing is not None
+    assert (own.working_height, own.drawing.height) == (64, 128)
+    assert (asked.working_height, asked.drawing.height) == (32, 32)
+
+
 def test_a_gpu_with_too_little_room_is_told_before_weights_are_loaded(model, tmp_path, tiny_models, monkeypatch):
     from vedit.jobs import EditJob
     from vedit.render import machine, planning

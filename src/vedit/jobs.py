@@ -150,7 +150,7 @@ def _plain(text: str) -> str:
     return " ".join(text.split()).casefold()
 
 
-_AS_TYPED = {"prompt": "the instruction", "input": "INPUT"}
+_AS_TYPED = {"prompt": "the instruction", "input": "INPUT", "max_guidance": "--guidance"}
 
 
 def one_line(error: ValidationError, prefix: str = "") -> str:

@@ -111,7 +111,7 @@ def work(method: str, bundle: Any, settings: Any, windows: list[Any]) -> Work:
 
 
 def read_layers(folder: Path, part: str = "") -> Layers:
-    return Layers({0: 1_000_000}, {}, 64, 10_000_000, 50)
+    return Layers({0: 1_000_000}, {}, 64, 10_000_000, 50, stride=8)
 
 
 def install(patch: Any = setattr) -> None:

@@ -149,6 +149,7 @@ def test_the_edit_ends_where_the_clip_cuts(vedit, make_clip, windows, tmp_path, 
     report = json.loads(done.out)
     assert report["edited_frames"] == 6 and max(w.first + len(w.frames) for w in windows) == 6
     assert any("cuts to another scene at frame 6" in warning for warning in report["warnings"])
+    assert any("tracks go on after that cut" in warning and "--end 6" in warning for warning in report["warnings"])
     assert np.array_equal(planes(clip)[0][6:], planes(tmp_path / "in.edited.mkv")[0][6:])
 
 
@@ -321,6 +322,20 @@ def test_show_tracks_has_the_shells_habits(vedit, lossless, tmp_path):
     assert said["show_tracks"] == str(plan) and said["regions"] == ["20,10,60,44"] and plan.is_file()
 
 
+def test_what_a_file_says_wrongly_is_a_fault_of_the_file(vedit, lossless, tmp_path):
+    """Exit code 3, where the same in an option is 2."""
+    cases = [
+        ({"tracks": [{"points": [[24, 20], [44, 40]], "times": ["90", "95"]}]}, "nothing would move"),
+        ({"tracks": [{"points": [[24, 20], [44, 40]]}], "regions": [[20, 10, 0, 5]]}, "t.json:1: the region 20,10,0,5"),
+        ({"tracks": [{"points": [[24, 20], [25, 20]]}], "regions": [[24, 20, 2, 2]]}, "less than a pixel"),
+    ]
+    for content, said in cases:
+        (tmp_path / "t.json").write_text(json.dumps(content))
+        region = [] if "regions" in content else ["--region", "20,10,60,44"]
+        done = vedit("drag-motion", lossless, *region, "--tracks", tmp_path / "t.json", "--size", "16")
+        one_error_line(done, 3, "t.json", said)
+
+
 def test_the_ways_of_the_source_end_at_a_cut(vedit, asked, tmp_path):
     """The region goes on as in the source up to the cut, where the edit ends anyway."""
     import av
@@ -340,6 +355,7 @@ def test_the_ways_of_the_source_end_at_a_cut(vedit, asked, tmp_path):
                  "-o", tmp_path / "out.mkv")  # fmt: skip
     assert done.code == 0, done.err
     assert "no point of it" not in done.err and "cuts to another scene at frame 6" in done.err
+    assert "tracks go on" not in done.err
     moved = torch.diff(asked[0].places[:6, :, 0], dim=0)
     assert moved.shape[1] > 0 and float((moved + 8).abs().max()) < 0.5  # two pixels of 64, where the model has 256
 

@@ -184,8 +184,9 @@ def test_a_job_needs_one_of_the_two():
 def test_revideo_gets_a_drag_without_tracks(vedit, clip, picture, asked):
     from vedit.engines.base import Drag
 
-    done = vedit("first-frame-edit", clip, picture(), "--method", "revideo")
-    assert done.code == 2 and "--region is missing" in done.err
+    done = vedit("first-frame-edit", clip, picture(), "--method", "revideo", "--json")
+    assert done.code == 0, done.err
+    assert float(asked[-1].mask.min()) == 1 and json.loads(done.out)["motion"]["regions"] == []  # all of the picture
     for given in ([picture()], ["--instruction", "invert"]):
         done = vedit("first-frame-edit", clip, *given, "--method", "revideo", "--region", "32,16,32,32", "-y")
         assert done.code == 0, done.err

@@ -141,10 +141,15 @@ def test_the_edited_frame_matters_and_so_do_the_shares(base, frames):
     assert guided.evaluations == 3 + 1 + 2 * 3
 
 
-def test_shares_count_all_steps(base):
-    engine = AnyV2V(base, Settings(steps=10, convolution=0.2, spatial=0.0, temporal=0.5))
-    found = [engine.settings.parts(step) for step in base.levels.steps(10)]
+def test_shares_count_the_steps_that_are_taken(base):
+    asked = Settings(steps=10, convolution=0.2, spatial=0.0, temporal=0.5)
+    found = [asked.parts(step, 0) for step in base.levels.steps(10)]
     assert found == [{"convolution", "temporal"}] * 2 + [{"temporal"}] * 3 + [frozenset()] * 5
+    levels, usual = edm.EDM(0.002, 700.0), Settings(steps=25)  # Stable Video Diffusion's
+    start = edm.first_step(levels, 25, usual.highest)
+    found = [usual.parts(step, start) for step in levels.steps(25)[start:]]
+    assert start == 8
+    assert found == [{"convolution", "spatial", "temporal"}] * 3 + [{"temporal"}] * 5 + [frozenset()] * 9
 
 
 @torch.inference_mode()

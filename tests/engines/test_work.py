@@ -164,6 +164,15 @@ def test_layers_are_read_off_the_header(bundles, command: str) -> None:
     assert 2 * layers.multiply_adds(32, 32) == pytest.approx(counter.get_total_flops(), rel=0.15)
 
 
+def test_latents_are_counted_at_the_autoencoder_s_own_stride(tmp_path) -> None:
+    """nano's image-to-video model has one of stride 4: four times the places of stride 8."""
+    from vedit.nets.patch_autoencoder import PatchAutoencoder
+
+    made: Any = PatchAutoencoder(latent_channels=5, patch_size=4, encoder_width=8, encoder_layers=0, decoder_width=8)
+    made.save_pretrained(tmp_path)
+    assert read_layers(tmp_path, "decoder").stride == weights.load_vae(tmp_path).stride == 4
+
+
 def test_the_codec_too(bundles) -> None:
     from torch.utils.flop_counter import FlopCounterMode
 
@@ -171,6 +180,7 @@ def test_the_codec_too(bundles) -> None:
     codec = weights.load_vae(folder)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         codec.decode(codec.encode(torch.zeros(1, 3, 64, 64)))
+    assert read_layers(folder, "decoder").stride == codec.stride == 8
     both = sum(read_layers(folder, part).multiply_adds(64, 64) for part in ("encoder", "decoder"))
     assert 2 * both == pytest.approx(counter.get_total_flops(), rel=0.2)
 

@@ -12,9 +12,9 @@ import pytest
 from vedit.errors import InputError, UsageError
 from vedit.video.follow import follow_through, tracks_of
 from vedit.video.places import lines_of
-from vedit.video.regions import bounds, draw, owner, parse_region, region_of, union
+from vedit.video.regions import Region, _marked, bounds, draw, owner, parse_region, region_of, union
 from vedit.video.svg import paths
-from vedit.video.tracks import Extent, parse_point, parse_track, read_motion, sampled
+from vedit.video.tracks import Entry, Extent, Track, parse_point, parse_track, read_motion, sampled
 
 from .synth import moving_frames
 
@@ -83,7 +83,7 @@ def test_files_with_tracks_and_regions(tmp_path):
     ("name", "text", "said"),
     [
         ("t.json", '{"tracks": [\n{"points": [[1, 2], [3 4]]}]}', "t.json:2: not JSON"),
-        ("t.json", '{"tracks": [], "regions": 3}', "regions are no list"),
+        ("t.json", '{"tracks": [],\n"regions": 3}', "t.json:2: its regions are no list"),
         ("t.csv", "track,time,x,y\na,0,1,2\na,1,x,2\n", "t.csv:3: x and y are"),
         ("t.csv", "track,time,x,y\na,zero,1,2\n", "t.csv:2: 'zero' is not a time"),
         ("t.csv", "track,time,x,y\na,0,1," + 140_000 * "2", "t.csv:2: not CSV"),
@@ -91,7 +91,8 @@ def test_files_with_tracks_and_regions(tmp_path):
         ("t.csv", "track,time,x,y\na,1,1,2\na,0,3,4\n", "t.csv:3: track a: its times do not increase"),
         ("t.csv", "track,time,x,y\n\na,0,1,2\n", "t.csv:3: track a: has 1 point"),
         ("t.csv", "track,time,x,y\na,nan,1,2\n", "t.csv:2: nan is not a time"),
-        ("t.csv", "track,time,x,y\na,0f,1,2\na,1,3,4\n", "mixes frames and seconds"),
+        ("t.csv", "track,time,x,y\na,0f,1,2\na,1,3,4\n", "t.csv:3: track a: mixes frames and seconds"),
+        ("t.csv", "track,time,x,y\na,0f,1,2\na,,3,4\n", "t.csv:3: only some points of track a have times"),
         ("t.json", '{"tracks": [\n{"points": [[1, 2], [3, 4]]},\n{"points": 5}]}', "t.json:3: track 1: needs points"),
         ("t.json", '{"tracks": [\n{"points": [[1, 2]]}]}', "t.json:2: track 0: has 1 point"),
         ("t.json", '{"tracks": [\n{"points":\n[[1, 2],\n[3]]}]}', "t.json:4: track 0: [3] is no point"),
@@ -240,18 +241,40 @@ def test_regions_that_cannot_be_used(tmp_path, text, error, said):
 
 
 def test_a_region_of_a_file_is_called_by_its_numbers(tmp_path):
-    assert region_of([10, 20, 30, 40.5], "t.json", EXTENT).name == "10,20,30,40.5"
-    for entry in ([10, 20, 10**400, 5], ["10", 20, 3, 5], "n" * 300):
-        with pytest.raises(InputError, match=r"^t\.json: the region"):
-            region_of(entry, "t.json", EXTENT)
+    assert region_of(Entry([10, 20, 30, 40.5], 1), "t.json", EXTENT).name == "10,20,30,40.5"
+    for entry in ([10, 20, 10**400, 5], ["10", 20, 3, 5], "n" * 300, [10, 20, 0, 5], [190, 20, 11, 5]):
+        with pytest.raises(InputError, match=r"^t\.json:7: the region"):
+            region_of(Entry(entry, 7), "t.json", EXTENT)
 
 
 def test_time_marks_lie_where_the_track_is_then():
     rgb = np.full((160, 200, 3), 128, np.uint8)
-    track = parse_track("20,40@0 180,40@1", EXTENT)
+    track = parse_track("20,40@0s 180,40@1s", EXTENT)
     drawing = draw(rgb, [parse_region("0,0,200,160", EXTENT)], [track], marks=3)
     marked = np.flatnonzero((drawing[38] != 128).any(-1))  # beside the line, which is one pixel
     assert np.abs(marked - 100).min() <= 2  # a mark half way, where its time is too
+
+
+@pytest.mark.parametrize(
+    ("text", "marks"),
+    [
+        ("20,40@0 180,40@7", [0, 2, 4, 5, 7]),  # frames are whole: each mark lies where its label says
+        ("20,40@0 50,40@1 180,40@7", [0, 1, 7]),  # the times that were asked for
+        ("20,40@0s 180,40@1s", [0, 0.25, 0.5, 0.75, 1]),
+    ],
+)
+def test_marks_lie_at_the_times_they_say(text, marks):
+    assert _marked(parse_track(text, EXTENT), 5).tolist() == marks
+
+
+def test_a_way_that_leaves_its_region_between_two_frames_is_drawn():
+    """What was found in the clip need not stay in the region as a user's track does."""
+    ring = np.zeros((160, 200), np.uint8)
+    cv2.circle(ring, (100, 80), 50, 255, 8)
+    found = Track("the way of 50,80", np.arange(2.0), np.array([[50.0, 80.0], [150.0, 80.0]]), True)
+    regions = [parse_region("0,0,20,20", EXTENT), Region("ring", ring)]
+    drawing = draw(np.full((160, 200, 3), 128, np.uint8), regions, [found])
+    assert drawing[80, 100].argmax() == 1  # in the second region's green
 
 
 def test_the_drawing_shows_regions_and_tracks():
@@ -297,6 +320,19 @@ def test_csv_times_are_seconds_or_frames(tmp_path):
     file.write_text("track,time,x,y\na,12f,1,2\na,18f,3,4\nb,0,1,2\nb,0.5,3,4\n")
     one, other = read_motion(file, EXTENT)[0]
     assert (one.knots.tolist(), one.frames, other.knots.tolist(), other.frames) == ([12, 18], True, [0, 0.5], False)
+    file.write_text("track,time,x,y\na,,1,2\na, ,3,4\na,,5,4\n")
+    (track,) = read_motion(file, EXTENT)[0]
+    assert (track.knots.tolist(), track.frames) == ([10, 15, 20], True)  # without times the points spread evenly
+
+
+def test_flags_of_an_arc_need_no_gap_after_them(tmp_path):
+    """As programs write them that make drawings small."""
+    found = []
+    for arc in ("a5 6 0 0 1 10 0 5 6 0 1 0 -4 2", "a5 6 0 0110 0 5 6 0 10-4 2", "a5,6,0,01,10,0,5,6,0,1,0-4,2"):
+        (tmp_path / "t.svg").write_text(f"<svg><path d='M50 50 {arc}'/></svg>")
+        (track,) = read_motion(tmp_path / "t.svg", EXTENT)[0]
+        found.append(track.points)
+    assert np.array_equal(found[0], found[1]) and np.array_equal(found[0], found[2])
 
 
 def test_an_arc_with_radii_without_end_is_a_line(tmp_path):

@@ -38,7 +38,7 @@ RESIDUAL = (1, 1)  # up block and ResNet whose residual is put in
 
 
 class Settings(Image2VideoSettings):
-    """Options of the method. A share counts all steps, also those that inversion leaves out."""
+    """Options of the method. A share counts the steps that are taken: those from where the way back to noise ended."""
 
     convolution: float = Field(
         default=0.2, ge=0, le=1, description="share of the steps, from the noisiest, with the source's convolution"
@@ -59,10 +59,14 @@ class Settings(Image2VideoSettings):
         default=edm.HIGHEST, gt=0, le=1000, description="noise level up to which the source goes back"
     )
 
-    def parts(self, step: Step) -> frozenset[str]:
-        """What of the source is put in at a step."""
+    def parts(self, step: Step, start: int) -> frozenset[str]:
+        """What of the source is put in at a step, where ``start`` is the first one that is taken.
+
+        Stable Video Diffusion has a third of its levels above those that a source can be brought back to.
+        """
         shares = {"convolution": self.convolution, "spatial": self.spatial, "temporal": self.temporal}
-        return frozenset(name for name, share in shares.items() if step.index < round(share * step.count))
+        taken, count = step.index - start, step.count - start
+        return frozenset(name for name, share in shares.items() if taken < round(share * count))
 
 
 class Features:
@@ -179,7 +183,7 @@ class AnyV2V:
         frames, start = share.new + share.reference, edm.first_step(levels, settings.steps, settings.highest)
         asked = edm.asked(levels, settings.steps, settings.inversion_steps, settings.highest)
         inversion = sum(map(len, asked)) * (1 + settings.fixed_point)
-        recorded = sum(bool(settings.parts(step)) for step in levels.steps(settings.steps)[start:])
+        recorded = sum(bool(settings.parts(step, start)) for step in levels.steps(settings.steps)[start:])
         there = Work(inversion + recorded, (inversion + recorded) * frames, inversion)
         return there + Image2Video.sampling(settings, frames, start)
 
@@ -233,7 +237,7 @@ class AnyV2V:
 
         @contextmanager
         def around(branch: str, step: Step) -> Iterator[None]:
-            parts = settings.parts(step)
+            parts = settings.parts(step, trajectory.start)
             if parts and step.index not in recorded:
                 with self.features.recorded(parts):
                     base.predict(trajectory.at(step), step.sigma, source, tally)

@@ -9,7 +9,7 @@ import numpy as np
 from vedit.errors import InputError
 from vedit.metrics.accumulate import Mean, Moment
 from vedit.metrics.pictures import Picture
-from vedit.video.follow import follow_patch
+from vedit.video.follow import follow_patches
 from vedit.video.tracks import Track, read_tracks
 
 __all__ = ["MotionFidelity", "Track", "follow", "read_tracks"]
@@ -55,5 +55,5 @@ class MotionFidelity:
 def follow(before: Picture, after: Picture, place: np.ndarray) -> np.ndarray:
     """(2,): where the patch around ``place`` (x, y) went; it stays where it was if that cannot be told."""
     here, there = (np.rint(picture.luma).astype(np.uint8) for picture in (before, after))
-    found = follow_patch(here, there, place)
-    return place if found is None else found
+    found = follow_patches(here, there, place[None])[0]
+    return place if np.isnan(found).any() else found

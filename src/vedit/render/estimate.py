@@ -125,8 +125,7 @@ def amounts(
     beside = [] if adapter is None else [read_layers(adapter, CONTROL)]
     networks = [network, *beside]
     encoder, decoder = (read_layers(parts["vae"], part) for part in ("encoder", "decoder"))
-    stride = 8  # of the autoencoders that there are
-    latent = -(-height // stride), -(-width // stride)
+    latent = -(-height // decoder.stride), -(-width // decoder.stride)
     # An autoencoder without levels works at the latents' size. It encodes a frame once and decodes source and edit.
     coded = latent if set(decoder.places) == {0} else (height, width)
     codec = encoder.multiply_adds(*coded) + 2 * decoder.multiply_adds(*coded)

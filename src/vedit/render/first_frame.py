@@ -63,9 +63,10 @@ class Drawing:
 
 
 def drawing_of(
-    job: EditJob, info: ClipInfo, size: int, *, device: str, dtype: str, threads: int
+    job: EditJob, info: ClipInfo, size: int | None, *, device: str, dtype: str, threads: int
 ) -> Drawing | None:  # fmt: skip
-    """How the frame of an instruction is made, if the job has one, at a short side of ``size``. Reads no weights.
+    """How the frame of an instruction is made, if the job has one, as ``vedit instruct`` makes it: at a short side of
+    ``size``, without one at that model's own. Reads no weights.
 
     Raises ``ModelError``, and ``ResourceError`` for what does not fit under ``--vram``.
     """
@@ -73,11 +74,13 @@ def drawing_of(
         return None
     from vedit import engines, weights
     from vedit.render import estimate, memory
+    from vedit.render.plan import DEFAULT_MULTIPLE, DEFAULT_SIZE
     from vedit.video.clip import working_size
 
     bundle = weights.open_bundle(job.instruct_model, engines.ROLES["instruct"], verify=True)
     settings = engines.settings_of(INSTRUCT)(**engines.advised(INSTRUCT, bundle, {}))
-    width, height = working_size(info, size, int(bundle.preset.get("multiple", 8)))
+    size = size or int(bundle.preset.get("size", DEFAULT_SIZE))
+    width, height = working_size(info, size, int(bundle.preset.get("multiple", DEFAULT_MULTIPLE)))
     margin = int(getattr(settings, "margin", 0))
     seen = {"width": width + margin, "height": height + margin, "dtype": dtype}
     work = engines.work(INSTRUCT, bundle, settings, estimate.shares(1, 1, 0))
@@ -119,8 +122,8 @@ def read_frame(job: EditJob, info: ClipInfo) -> np.ndarray:
     if picture is None:
         raise InputError(f"{where}: cannot be read as a picture; give a PNG or JPEG of the first frame")
     whole = cv2.imread(path, cv2.IMREAD_UNCHANGED)
-    if whole is not None and whole.ndim == 3 and whole.shape[2] == 4:
-        alpha = whole[..., 3]
+    if whole is not None and whole.ndim == 3 and whole.shape[2] in (2, 4):  # grey or colours, and how opaque
+        alpha = whole[..., -1]
         if alpha.min() < (255 if alpha.dtype == np.uint8 else 65535):
             raise InputError(
                 f"{where}: is transparent in parts, so what is meant there cannot be known; lay it over the clip's "

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from vedit.errors import InputError, UsageError
+from vedit.errors import InputError, UsageError, VeditError
 from vedit.render.first_frame import read_frame, resized, source_frame, source_frames
 
 if TYPE_CHECKING:
@@ -28,7 +28,8 @@ Box = tuple[int, int, int, int]
 
 @dataclass(frozen=True, eq=False)
 class Motion:
-    """All in displayed pixels of the source. ``grey``: (H, W) uint8, white where the clip is edited. ``places``:
+    """All in displayed pixels of the source. ``regions``: none where the whole picture is edited. ``grey``: (H, W)
+    uint8, white where the clip is edited. ``places``:
     (F, N, 2), where the tracks are at every edited frame from ``extent.first`` on. ``frame``: (H, W, 3) uint8, the
     edited first frame. ``crop``: what the model sees; None: the whole picture. ``warnings``: what may surprise."""
 
@@ -49,10 +50,14 @@ class Motion:
             "crop": None if self.crop is None else list(self.crop),
         }
 
+    def goes_on_after(self, frame: int) -> bool:
+        """Whether a track has further to go than where it is at the frame before ``frame``."""
+        return bool((self.places[frame - 1 - self.extent.first :] != self.places[-1]).any())
+
     def request(self, width: int, height: int) -> Drag:
         """What the engine is asked for, at a working size of ``width``×``height`` pixels.
 
-        Raises ``UsageError`` for regions that cannot be seen at that size.
+        Raises ``UsageError`` for regions that cannot be seen at that size, ``InputError`` for those of a file.
         """
         import cv2
         import numpy as np
@@ -70,9 +75,9 @@ class Motion:
 
         for region in self.regions:
             if not seen(region.grey).any():
-                raise UsageError(
-                    f"--region {region.name}: is less than a pixel where the model sees {width}×{height}; make it "
-                    "larger, or raise --size"
+                raise (InputError if region.where else UsageError)(
+                    f"{region.where or '--region'} {region.name}: is less than a pixel where the model sees "
+                    f"{width}×{height}; make it larger, or raise --size"
                 )
         mask = seen(self.grey)
         scale = np.array([width / across, height / down])
@@ -115,9 +120,12 @@ def resolve(job: EditJob, info: ClipInfo, wanted: TimeRange) -> Motion:
 
     ``wanted``: the edited range. Raises ``UsageError`` and ``InputError``.
     """
-    from vedit.video.regions import owner, parse_region, region_of, union
+    import numpy as np
+
+    from vedit.video.regions import Region, owner, parse_region, region_of, union
     from vedit.video.tracks import Extent, parse_track, read_motion, sampled
 
+    frame = None if job.first_frame is None else read_frame(job, info)
     first, times = edited_times(job, info, wanted)
     even = not info.variable or len(times) < 2
     span = None if even else (float(times[0]), float(times[-1]))
@@ -131,7 +139,10 @@ def resolve(job: EditJob, info: ClipInfo, wanted: TimeRange) -> Motion:
             raise InputError(f"--tracks {job.tracks}: holds neither a track nor a region; give at least one")
     else:
         read = []
-    if not regions:
+    everywhere = not regions and job.command == "first-frame-edit"
+    if everywhere:
+        regions = [Region("all", np.full((extent.height, extent.width), 255, np.uint8))]
+    elif not regions:
         raise UsageError("--region is missing; say where the clip is edited: x,y,width,height, or a picture")
     tracks += _followed(job, info, extent)
     moved = {owner(track, regions) for track in tracks} | {owner(track, regions, InputError) for track in read}
@@ -154,10 +165,15 @@ def resolve(job: EditJob, info: ClipInfo, wanted: TimeRange) -> Motion:
             f"the region {region.name}: {why}, so it is asked to stand still; say how it moves with --track"
             for region in still
         )
-    warnings += tuple(_out_of_time(track, extent, times) for track in tracks if _ends_late(track, extent, times))
+    of_file = {id(track) for track in read}
+    warnings += tuple(
+        _out_of_time(track, extent, times)
+        for track in tracks
+        if _ends_late(track, extent, times, InputError if id(track) in of_file else UsageError)
+    )
     places = sampled(tracks, extent, lambda index: float(times[index - first]))
-    frame = None if job.first_frame is None else read_frame(job, info)
-    return Motion(tuple(regions), tuple(tracks), extent, union(regions), places, frame, warnings=warnings)
+    named = () if everywhere else tuple(regions)
+    return Motion(named, tuple(tracks), extent, union(regions), places, frame, warnings=warnings)
 
 
 def _range(track: Track, extent: Extent, times: list[Fraction]) -> tuple[float, float]:
@@ -167,13 +183,13 @@ def _range(track: Track, extent: Extent, times: list[Fraction]) -> tuple[float, 
     return float(times[0]), float(times[-1])
 
 
-def _ends_late(track: Track, extent: Extent, times: list[Fraction]) -> bool:
-    """Whether a track goes on after the edited range. Raises ``UsageError`` for one that is all outside of it."""
+def _ends_late(track: Track, extent: Extent, times: list[Fraction], error: type[VeditError]) -> bool:
+    """Whether a track goes on after the edited range. Raises ``error`` for one that is all outside of it."""
     begin, end = _range(track, extent, times)
     # The last frame is shown on for a while.
     step = float(times[-1] - times[-2]) if not track.frames and len(times) > 1 else 1.0
     if track.knots[0] > end or track.knots[-1] <= begin:
-        raise UsageError(
+        raise error(
             f"{_out_of_time(track, extent, times)}, so nothing would move; give times of the edited range, @48 in "
             "frames or @2s in seconds from the clip's first frame"
         )

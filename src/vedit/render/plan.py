@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from vedit.video.timecode import TimeRange
     from vedit.weights import Bundle
 
+DEFAULT_SIZE = 256  # of a model that does not say its own
+DEFAULT_WINDOW = 16
+DEFAULT_OVERLAP = 4
+DEFAULT_MULTIPLE = 8
 SCHEMA = 1
 STDOUT = "-"
 
@@ -80,7 +84,7 @@ class Plan:
     def grey(self) -> np.ndarray | None:
         """(H, W) uint8 in displayed orientation, white where regions say that the clip is edited; None: no regions."""
         if self.motion is not None:
-            return self.motion.grey
+            return self.motion.grey if self.motion.regions else None
         return None if self.first_frame is None else self.first_frame.grey
 
     def decided(self) -> dict[str, Any]:

@@ -23,15 +23,10 @@ from vedit.render.checks import (
     opened,
 )
 from vedit.render.first_frame import drawing_of
-from vedit.render.plan import Plan
+from vedit.render.plan import DEFAULT_MULTIPLE, DEFAULT_OVERLAP, DEFAULT_SIZE, DEFAULT_WINDOW, Plan
 
 if TYPE_CHECKING:
     from vedit.weights import Bundle
-
-DEFAULT_SIZE = 256  # of a model that does not say its own
-DEFAULT_WINDOW = 16
-DEFAULT_OVERLAP = 4
-DEFAULT_MULTIPLE = 8
 
 
 def plan(job: EditJob) -> Plan:
@@ -59,10 +54,11 @@ def plan(job: EditJob) -> Plan:
     encoder, encoder_warnings = encoder_of(job, info)
     mask = mask_of(job, info, encoder)
     _, edited = first_and_count(time_range, info)
+    _open_bundle(job, verify=False)  # a misspelt name is said before points are followed through the clip
     motion, first_frame = motion_of(job, info, time_range), first_frame_of(job, info)
     bundle = _open_bundle(job)
     size = job.size or int(bundle.preset.get("size", DEFAULT_SIZE))
-    job = job.model_copy(update={"size": size})
+    asked, job = job.size, job.model_copy(update={"size": size})
     carried = None
     if job.adapter is not None:
         adapters.check(job.adapter, job.method, bundle)
@@ -91,7 +87,7 @@ def plan(job: EditJob) -> Plan:
     margin = int(getattr(settings, "margin", 0))  # what the model sees beyond the picture
     limit = memory_plans.limit_of(job.vram)
     along = engines.along(job.method, settings) if edited > window else 0
-    drawing = drawing_of(job, info, size, device=device, dtype=dtype, threads=threads)
+    drawing = drawing_of(job, info, asked, device=device, dtype=dtype, threads=threads)
     limited, adapter, tight = None, _adapter_file(job.adapter or carried), []
     seen: dict[str, Any] = {
         "window": min(window, max(edited, overlap + 1)), "width": width + margin, "height": height + margin,
@@ -160,10 +156,10 @@ def _carried(job: EditJob, bundle: Bundle) -> str:
     return str(found)
 
 
-def _open_bundle(job: EditJob) -> Bundle:
+def _open_bundle(job: EditJob, verify: bool = True) -> Bundle:
     from vedit import engines, weights
 
-    return weights.open_bundle(job.model, engines.ROLES[job.command], verify=True)
+    return weights.open_bundle(job.model, engines.ROLES[job.command], verify=verify)
 
 
 def _settings(job: EditJob, bundle: Bundle) -> BaseModel:
@@ -179,7 +175,7 @@ def _settings(job: EditJob, bundle: Bundle) -> BaseModel:
         return kind(**engines.advised(job.method, bundle, job.settings))
     except ValidationError as error:
         name = str(error.errors()[0]["loc"][0]) if error.errors()[0]["loc"] else ""
-        raise UsageError(one_line(error, "--" if name in _OPTIONS else "-s ")) from error
+        raise UsageError(one_line(error, "" if name in _OPTIONS else "-s ")) from error
 
 
 def _adapter_file(adapter: str | None) -> str | None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from vedit.errors import InputError, UsageError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 GRID = 1 / 8  # between the points that are followed, as a share of the pictures' short side
 
@@ -71,14 +75,14 @@ class OwnClips:
 
 def read_clips(
     paths: Sequence[str], frames: int, size: int, stride: int, multiple: int, start: str | None, end: str | None,
-    scale: int | None = None,
+    scale: int | None = None, folder: str | Path | None = None,
 ) -> OwnClips:  # fmt: skip
     """Clips from files, of which squares of ``size`` pixels are seen.
 
-    ``scale``: pixels of the clips' short side, by default as many. Raises ``InputError`` and ``UsageError``.
+    ``scale``: pixels of the clips' short side, by default as many. ``folder``: where decoded frames are kept, in files
+    without a name that are gone with the process: they need the disk's room and no memory. Raises ``InputError`` and
+    ``UsageError``.
     """
-    import torch
-
     from vedit.training.common import sha256
     from vedit.training.one_clip import clip_parts
 
@@ -86,12 +90,24 @@ def read_clips(
         raise UsageError(f"--size {size}: the model works on multiples of {multiple} pixels; give at least one")
     clips, span = [], (frames - 1) * stride + 1
     for path in paths:
-        tensor = torch.cat(list(clip_parts(path, max(size, scale or 0), multiple, start, end)))
-        if len(tensor) < span:
+        clip = _on_disk(clip_parts(path, max(size, scale or 0), multiple, start, end), folder)
+        if len(clip) < span:
             raise InputError(
-                f"{path}: has {len(tensor)} frames to train on, and a step sees {frames} at a stride of {stride}, "
+                f"{path}: has {len(clip)} frames to train on, and a step sees {frames} at a stride of {stride}, "
                 f"{span} in all; lower --frames or --stride"
             )
-        clips.append(tensor.permute(0, 2, 3, 1).contiguous().numpy())
+        clips.append(clip)
     identity = ",".join(sha256(Path(path)) for path in paths) + f":{frames}:{size}:{scale}:{stride}:{start}:{end}"
     return OwnClips(clips, frames, size // multiple * multiple, stride, identity)
+
+
+def _on_disk(parts: Iterable[Tensor], folder: str | Path | None) -> np.ndarray:
+    """(F, H, W, 3) uint8 of a clip that comes in ``parts`` (n, 3, H, W)."""
+    count, shape = 0, (0, 0, 3)
+    with tempfile.TemporaryFile(dir=folder) as file:
+        for part in parts:
+            frames = part.permute(0, 2, 3, 1).contiguous().numpy()
+            file.write(frames.tobytes())
+            count, shape = count + len(frames), frames.shape[1:]
+        file.flush()
+        return np.memmap(file, np.uint8, "r", shape=(count, *shape))

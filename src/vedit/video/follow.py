@@ -35,19 +35,23 @@ def follow_points(here: np.ndarray, there: np.ndarray, points: np.ndarray) -> tu
     return found[:, 0], (forth[:, 0] == 1) & (back[:, 0] == 1) & (gap < _AGREE)
 
 
-def follow_patch(here: np.ndarray, there: np.ndarray, place: np.ndarray) -> np.ndarray | None:
-    """(2,): where the patch around ``place`` (x, y) went, by the median of its points; None if too few agree."""
+def follow_patches(here: np.ndarray, there: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """(N, 2) float64: where the patches around ``places`` (N, 2) went, each by the median of its points; NaN where too
+    few agree, and for places that are NaN."""
     height, width = there.shape
     reach = max(2.0, _REACH * min(height, width))
     side = np.linspace(-reach, reach, _GRID)
-    patch = place + np.stack(np.meshgrid(side, side), -1).reshape(-1, 2)
-    patch = patch[((patch >= 0) & (patch <= np.array([width - 1, height - 1]))).all(-1)].astype(np.float32)
-    if not len(patch):
-        return None
-    found, good = follow_points(here, there, patch)
-    if good.sum() < min(_ENOUGH, len(patch)):
-        return None
-    return place + np.median(found[good] - patch[good], axis=0).astype(np.float64)
+    patches = places[:, None] + np.stack(np.meshgrid(side, side), -1).reshape(-1, 2)
+    inside = ((patches >= 0) & (patches <= np.array([width - 1, height - 1]))).all(-1)  # False for NaN
+    found, good = follow_points(here, there, patches[inside])  # all at once: the pyramids of the frames are built once
+    moves = np.full(patches.shape, np.nan)
+    moves[inside] = np.where(good[:, None], found - patches[inside].astype(np.float32), np.nan)
+    went = np.full(places.shape, np.nan)
+    for number, (move, seen) in enumerate(zip(moves, inside, strict=True)):
+        agree = ~np.isnan(move[:, 0])
+        if agree.sum() >= max(1, min(_ENOUGH, seen.sum())):
+            went[number] = places[number] + np.median(move[agree], axis=0)
+    return went
 
 
 def follow_through(frames: Iterable[np.ndarray], points: np.ndarray) -> np.ndarray:
@@ -59,11 +63,7 @@ def follow_through(frames: Iterable[np.ndarray], points: np.ndarray) -> np.ndarr
         if before is None:
             places = points.astype(np.float64)
         else:
-            places = np.full_like(ways[-1], np.nan)
-            for number, place in enumerate(ways[-1]):
-                found = None if np.isnan(place).any() else follow_patch(before, frame, place)
-                if found is not None:
-                    places[number] = found
+            places = follow_patches(before, frame, ways[-1])
         ways.append(places)
         before = frame
     return np.array(ways).reshape(len(ways), len(points), 2)

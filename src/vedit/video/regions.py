@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 
 from vedit.errors import InputError, UsageError, VeditError
 from vedit.video.mask import BLACK, read_picture
-from vedit.video.tracks import Extent, Track
+from vedit.video.tracks import Entry, Extent, Track
 
 _FAR = 1e9  # pixels that no picture has
 _COLOURS = ((255, 80, 60), (70, 200, 90), (80, 140, 255), (250, 200, 50), (220, 90, 240), (60, 220, 220))
@@ -20,10 +19,12 @@ _COLOURS = ((255, 80, 60), (70, 200, 90), (80, 140, 255), (250, 200, 50), (220, 
 
 @dataclass(frozen=True, eq=False)
 class Region:
-    """What is edited: ``grey`` (H, W) uint8 in displayed orientation, white inside; ``name`` as it was given."""
+    """What is edited: ``grey`` (H, W) uint8 in displayed orientation, white inside; ``name`` as it was given;
+    ``where``: the place in a file, if it was given there."""
 
     name: str
     grey: np.ndarray
+    where: str = ""
 
     def holds(self, point: np.ndarray) -> bool:
         """Whether the pixel at ``point`` (x, y) lies inside."""
@@ -50,20 +51,21 @@ def parse_region(text: str, extent: Extent, option: str = "--region") -> Region:
     return _picture(text, option, extent)
 
 
-def region_of(entry: Any, file: str, extent: Extent) -> Region:
+def region_of(found: Entry, file: str, extent: Extent) -> Region:
     """A region of a tracks file: ``[x, y, width, height]``, or a picture's name beside it. Raises ``InputError``."""
+    entry, where = found.value, f"{file}:{found.line}: the region"
     if isinstance(entry, str):
         path = Path(file).parent / entry
         if not _is_here(path):
-            raise InputError(f"{file}: the region {entry}: no such picture ({path})")
-        return _picture(str(path), f"{file}: the region", extent)
+            raise InputError(f"{where} {entry}: no such picture ({path})")
+        return replace(_picture(str(path), where, extent), where=where)
     numbers = isinstance(entry, list) and all(
         isinstance(value, (int, float)) and not isinstance(value, bool) for value in entry
     )
     if not numbers or len(entry) != 4:
-        raise InputError(f"{file}: the region {entry!r} is neither [x, y, width, height] nor the name of a picture")
+        raise InputError(f"{where} {entry!r} is neither [x, y, width, height] nor the name of a picture")
     name = ",".join(f"{value:g}" if isinstance(value, float) else str(value) for value in entry)
-    return _box(name, entry, f"{file}: the region {name}", extent, InputError)
+    return replace(_box(name, entry, f"{where} {name}", extent, InputError), where=where)
 
 
 def _is_here(path: Path) -> bool:
@@ -138,6 +140,14 @@ def bounds(grey: np.ndarray) -> tuple[int, int, int, int]:
     return int(x), int(y), int(width), int(height)
 
 
+def _marked(track: Track, most: int) -> np.ndarray:
+    """Where a track has marks: at its own times, if these are few, else at times that are about evenly apart."""
+    if 2 < len(track.knots) <= most and (not track.frames or (track.knots == track.knots.round()).all()):
+        return track.knots
+    even = np.linspace(track.knots[0], track.knots[-1], most)
+    return np.unique(even.round()) if track.frames else even
+
+
 def draw(rgb: np.ndarray, regions: Sequence[Region], tracks: Sequence[Track], marks: int = 5) -> np.ndarray:
     """A frame (H, W, 3) uint8 with the regions' outlines and the tracks, with dots and times along them."""
     picture = rgb.copy()
@@ -149,11 +159,13 @@ def draw(rgb: np.ndarray, regions: Sequence[Region], tracks: Sequence[Track], ma
         outlines, _ = cv2.findContours(inside, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
         cv2.drawContours(picture, outlines, -1, _COLOURS[number % len(_COLOURS)], unit, cv2.LINE_AA)
     for number, track in enumerate(tracks):
-        colour = _COLOURS[number % len(_COLOURS)] if not regions else _COLOURS[owner(track, regions) % len(_COLOURS)]
+        # A way that was found in the clip may leave its region between two frames.
+        own = next((place for place, region in enumerate(regions) if region.holds(track.points[0])), number)
+        colour = _COLOURS[own % len(_COLOURS)]
         line = np.round(track.points * 16).astype(np.int32)[:, None]
         cv2.polylines(picture, [line], False, (0, 0, 0), 3 * unit, cv2.LINE_AA, 4)
         cv2.polylines(picture, [line], False, colour, unit, cv2.LINE_AA, 4)
-        for knot in np.linspace(track.knots[0], track.knots[-1], marks):
+        for knot in _marked(track, marks):
             x, y = np.round(track.placed(float(knot))).astype(int)
             cv2.circle(picture, (int(x), int(y)), 2 * unit, (0, 0, 0), -1, cv2.LINE_AA)
             cv2.circle(picture, (int(x), int(y)), 2 * unit - 1, colour, -1, cv2.LINE_AA)

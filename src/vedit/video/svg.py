@@ -23,6 +23,7 @@ _FAR = 1e9  # units that no drawing has
 _STEPS = 24  # straight pieces of a curve
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 _TOKEN = re.compile(r"([MmLlHhVvCcSsQqTtAaZz])|(" + _NUMBER.pattern + r")|([\s,]+)|(.)", re.DOTALL)
+_FLAG = re.compile(r"(?!)()|([01])()()")  # with the groups of _TOKEN
 _COUNT = {"M": 2, "L": 2, "H": 1, "V": 1, "C": 6, "S": 4, "Q": 4, "T": 2, "A": 7, "Z": 0}
 _CALL = re.compile(r"\s*,?\s*(\w+)\s*\(([^)]*)\)")
 
@@ -144,7 +145,7 @@ def _points(where: str, tag: str, attributes: dict[str, str]) -> np.ndarray | No
 def _commands(where: str, text: str) -> Iterator[tuple[str, list[float]]]:
     """(letter, its numbers) of path data; what is repeated without a letter gets one of its own."""
     letter, numbers = "", []
-    for match in [*_TOKEN.finditer(text), None]:
+    for match in [*_tokens(text), None]:
         if match is not None and match[4]:
             raise InputError(f"{where}: the path cannot be read at {match[4]!r} ({text[:40]!r})")
         if match is not None and match[2]:
@@ -154,6 +155,20 @@ def _commands(where: str, text: str) -> Iterator[tuple[str, list[float]]]:
         if match is None or match[1]:
             yield from _split(where, letter, numbers)
             letter, numbers = match[1] if match is not None else "", []
+
+
+def _tokens(text: str) -> Iterator[re.Match[str]]:
+    """Letters, numbers and what is between them. The flags of an arc are single digits, often without a gap after."""
+    at, letter, count = 0, "", 0
+    while at < len(text):
+        flag = _FLAG.match(text, at) if letter in "Aa" and letter and count % 7 in (3, 4) else None
+        match = flag or _TOKEN.match(text, at)
+        assert match is not None  # its last way is any character
+        at = match.end()
+        if match[1]:
+            letter, count = match[1], 0
+        count += match[2] is not None
+        yield match
 
 
 def _split(where: str, letter: str, numbers: list[float]) -> Iterator[tuple[str, list[float]]]:

@@ -4,18 +4,19 @@ On the command line a track is ``"x,y x,y ..."``, each point with a time if want
 ``10,20@1.5s`` seconds. Files are JSON, ``{"tracks": [{"points": [[x, y], …], "times": […]}]}``, CSV with the header
 ``track,time,x,y``, or SVG, whose paths are tracks (:mod:`vedit.video.svg`). x and y are pixels of the displayed
 picture. In files a time is a number of seconds from the first frame, or text as for ``--start``: ``"48"`` is a frame,
-``"1.5s"`` seconds; in CSV, where a number is not told from text, ``48f`` is a frame. Without times the points spread
-evenly over the frames asked for (in time, where the frame rate varies). Between two times a point moves in a straight
-line.
+``"1.5s"`` seconds; in CSV, where a number is not told from text, ``48f`` is a frame and an empty field no time. Without
+times the points spread evenly over the frames asked for (in time, where the frame rate varies). Between two times a
+point moves in a straight line.
 """
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -117,7 +118,15 @@ def read_tracks(path: str | Path, width: int, height: int, frames: int) -> list[
     return tracks
 
 
-def read_motion(path: str | Path, extent: Extent) -> tuple[list[Track], list[Any]]:
+@dataclass(frozen=True)
+class Entry:
+    """A region as it stands in a JSON file, and in which line."""
+
+    value: Any
+    line: int
+
+
+def read_motion(path: str | Path, extent: Extent) -> tuple[list[Track], list[Entry]]:
     """The tracks of a file, and the ``regions`` of a JSON one as they stand there. Raises ``InputError``."""
     from vedit.video.svg import paths
 
@@ -128,7 +137,7 @@ def read_motion(path: str | Path, extent: Extent) -> tuple[list[Track], list[Any
         raise InputError(f"{name}: no such file; check the path") from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{name}: cannot be read ({error}); tracks are JSON, CSV or SVG text") from None
-    regions: list[Any] = []
+    regions: list[Entry] = []
     kind = Path(path).suffix.lower()
     if kind == ".csv":
         found = _from_csv(name, text)
@@ -154,7 +163,7 @@ class _Raw:
         return None if self.lines is None else [f"{file}:{line}: {called}" for line in self.lines]
 
 
-def _from_json(name: str, text: str) -> tuple[list[_Raw], list[Any]]:
+def _from_json(name: str, text: str) -> tuple[list[_Raw], list[Entry]]:
     shape = 'tracks are {"tracks": [{"points": [[x, y], ...]}]}'
     try:
         content = json.loads(text)
@@ -166,10 +175,11 @@ def _from_json(name: str, text: str) -> tuple[list[_Raw], list[Any]]:
     if not isinstance(tracks, list) or not all(isinstance(track, dict) for track in tracks):
         raise InputError(f'{name}: has no list of tracks; it should be {{"tracks": [{{"points": [[x, y], ...]}}]}}')
     regions = content.get("regions", [])
-    if not isinstance(regions, list):
-        raise InputError(f"{name}: its regions are no list; each is [x, y, width, height] or the name of a mask")
-    found: list[_Raw] = []
     lines = lines_of(text)
+    if not isinstance(regions, list):
+        line = lines[("regions",)]
+        raise InputError(f"{name}:{line}: its regions are no list; each is [x, y, width, height] or the name of a mask")
+    found: list[_Raw] = []
     for number, track in enumerate(tracks):
         points, times = track.get("points"), track.get("times")
         begins = lines[("tracks", number)]
@@ -181,7 +191,7 @@ def _from_json(name: str, text: str) -> tuple[list[_Raw], list[Any]]:
                 line = lines[("tracks", number, "points", place)]
                 raise InputError(f"{name}:{line}: track {number}: {_short(point)} is no point; give [x, y], in pixels")
         found.append(_Raw(key, points, times, [lines["tracks", number, "points", k] for k in range(len(points))]))
-    return found, regions
+    return found, [Entry(region, lines[("regions", number)]) for number, region in enumerate(regions)]
 
 
 def _is_number(value: Any) -> bool:
@@ -218,14 +228,24 @@ def _from_csv(name: str, text: str) -> list[_Raw]:
             raise InputError(
                 f"{name}:{number}: x and y are {row[2]!r} and {row[3]!r}; they should be numbers"
             ) from None
-        time = row[1].strip()
-        frame = _FRAME.fullmatch(time)
-        try:
-            track.times.append(frame[1] if frame else float(time))
-        except ValueError:
-            track.times.append(time)
-        _time(f"{name}:{number}", track.times[-1])
-    return list(found.values())
+        track.times.append(_time_of_cell(row[1].strip(), f"{name}:{number}"))
+        if (track.times[0] is None) != (track.times[-1] is None):
+            raise InputError(
+                f"{name}:{number}: only some points of track {key} have times; give all of them one, or none"
+            )
+    return [replace(raw, times=None) if raw.times and raw.times[0] is None else raw for raw in found.values()]
+
+
+def _time_of_cell(text: str, where: str) -> Any:
+    """None for an empty one."""
+    if not text:
+        return None
+    frame = _FRAME.fullmatch(text)
+    time: Any = text
+    with contextlib.suppress(ValueError):  # a time code
+        time = frame[1] if frame else float(text)
+    _time(where, time)
+    return time
 
 
 def _point(word: str, where: str) -> tuple[float, float, str | None]:
@@ -259,7 +279,8 @@ def _track(
         raise InputError(f"{where}: has {len(places)} points and {len(times)} times; give one for each")
     read = [_time(name, time) for name, time in zip(called, times, strict=True)]
     if len({kind for kind, _ in read}) > 1:
-        raise InputError(f"{where}: mixes frames and seconds; give all times in one of them")
+        other = next(place for place, (kind, _) in enumerate(read) if kind != read[0][0])
+        raise InputError(f"{called[other]}: mixes frames and seconds; give all times in one of them")
     knots = np.array([value for _, value in read])
     backwards = np.flatnonzero(~(np.diff(knots) > 0))  # also for NaN
     if len(backwards):

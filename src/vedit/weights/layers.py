@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from vedit.errors import ModelError
 from vedit.weights.bundle import read_json
@@ -26,7 +28,7 @@ class Layers:
 
     ``places``: by level, how many weights are applied at each place of it. ``attention``: by level, the channels of all
     self-attention together. ``width``: channels of the finest level. ``parameters`` of the whole, ``layers`` with
-    weights.
+    weights. ``stride``: of an autoencoder, pixels of a latent along each side.
     """
 
     places: dict[int, int]
@@ -34,6 +36,7 @@ class Layers:
     width: int
     parameters: int
     layers: int
+    stride: int = 1
 
     def multiply_adds(self, height: int, width: int) -> float:
         """For one frame whose finest level has ``height`` × ``width`` places."""
@@ -77,7 +80,12 @@ def read_layers(folder: str | Path, part: str = "") -> Layers:
             width = max(width, shape[0])
         if "to_q" in name and not _NOT_OVER_PLACES.search(name):
             attention[level] += shape[0]
-    return Layers(dict(places), dict(attention), width, parameters, layers)
+    return Layers(dict(places), dict(attention), width, parameters, layers, _stride(config))
+
+
+def _stride(config: Mapping[str, Any]) -> int:
+    levels = config.get("block_out_channels") or config.get("encoder_block_out_channels") or [1]
+    return int(config.get("patch_size") or 2 ** (len(levels) - 1))
 
 
 def _level(name: str, deepest: int, halves: int) -> int:

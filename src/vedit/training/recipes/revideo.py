@@ -84,7 +84,7 @@ def train(
     side = size or int(bundle.preset.get("crop", whole))
     source = read_clips(
         clips, frames or int(bundle.preset.get("frames", 14)), side, stride, int(bundle.preset.get("multiple", 8)),
-        start, end, whole if "crop" in bundle.preset else None,
+        start, end, whole if "crop" in bundle.preset else None, there(output),
     )  # fmt: skip
     fusion = chosen.pop("fusion", None)
     if fusion is None:  # as the stage before
@@ -145,6 +145,11 @@ def begin(base: Image2Video, bundle: Bundle, before: str | Path | None, fusion: 
     own = {name: p for name, p in network.added().items() if not name.startswith("control.gate.")}
     fill_parameters(own, {name: one for name, one in found.items() if not name.startswith("control.gate.")}, where)
     return network
+
+
+def there(output: str | Path) -> Path:
+    """The folder ``output`` will be in, or the nearest one above that is there already."""
+    return next(folder for folder in (Path(output), *Path(output).absolute().parents) if folder.is_dir())
 
 
 def checked(choices: Mapping[str, Any], stage: int) -> dict[str, Any]:
