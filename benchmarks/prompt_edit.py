@@ -6,13 +6,16 @@
 A scene is drawn twice, the second time with one attribute changed: that is the true edit. Four categories, as in TCVE's
 Table I: style (an exact operation over all), object (a thing in another colour, or of another shape), background
 (another place behind the same things), several (a thing and the place at once). Every method edits the source by the
-two captions with the model's own defaults, in a process of its own. Beside them stands what does nothing at all: the
-source through the codec. OUT gets results.json and table.md, and sheets/ with a row for each method.
+two captions with the model's own defaults, in a process of its own. Beside them stand the source, untouched, and what
+does nothing at all: the source through the codec. OUT gets results.json and table.md, and sheets/ with a row for each
+method. With --work DIR clips and rows are kept there, and what was measured already is not measured again; --cases
+takes the first so many of a category, for methods that take long.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import math
 import os
@@ -181,10 +184,14 @@ def work(args: argparse.Namespace) -> None:
     spec = json.loads(args.worker)
     encoder = Encoder.load("clip", args.model)
     for case in json.loads(Path(spec["cases"]).read_text()):
+        if [case["category"], case["seed"]] in spec["done"]:
+            continue
         row = {"method": spec["method"], "label": spec["label"], "choices": spec["choices"]}
         row |= {key: case[key] for key in ("category", "seed")}
-        output = Path(case["source"]).parent / f"{spec['label'].replace(' ', '-')}.mkv"
+        output = edited_file(case, spec["label"])
         if spec["method"] == "source":
+            output = Path(case["source"])
+        elif spec["method"] == "codec":
             through_codec(Path(case["source"]), output, args.model)
         elif spec["method"] == "truth":
             output = Path(case["truth"])
@@ -194,6 +201,11 @@ def work(args: argparse.Namespace) -> None:
         print(json.dumps(row), flush=True)
 
 
+def edited_file(case: dict[str, Any], label: str) -> Path:
+    """Where an edit of a case goes, which is none of its own files."""
+    return Path(case["source"]).parent / "edits" / f"{label.replace(' ', '-')}.mkv"
+
+
 def draw_cases(folder: Path, seeds: int, frames: int) -> list[dict[str, Any]]:
     """All cases as files: source, truth and mask."""
     cases = []
@@ -201,7 +213,7 @@ def draw_cases(folder: Path, seeds: int, frames: int) -> list[dict[str, Any]]:
         for seed in range(seeds):
             _, source, truth, said, wanted, mask = pair(category, seed, frames)
             own = folder / f"{category}-{seed}"
-            own.mkdir()
+            (own / "edits").mkdir(parents=True, exist_ok=True)
             case = {"category": category, "seed": seed, "source_prompt": said, "target_prompt": wanted, "mask": None}
             case["source"] = str(write(own / "source.mkv", source.frames))
             case["truth"] = str(write(own / "truth.mkv", truth))
@@ -218,8 +230,7 @@ def sheet(path: Path, case: dict[str, Any], labels: list[str]) -> None:
     from vedit.video.reader import Reader
 
     rows = []
-    for name in ["source.mkv", "truth.mkv", *[f"{label.replace(' ', '-')}.mkv" for label in labels]]:
-        file = Path(case["source"]).parent / name
+    for file in [Path(case["source"]), Path(case["truth"]), *[edited_file(case, label) for label in labels]]:
         with Reader(file, probe(file)) as reader:
             frames = [frame.rgb() for frame in reader]
         rows.append(np.concatenate([frames[0], frames[len(frames) // 2], frames[-1]], axis=1))
@@ -261,13 +272,15 @@ def main() -> None:
     parser.add_argument("--ablations", action="store_true", help="TCVE's, instead of the methods")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--frames", type=int, default=8)
+    parser.add_argument("--work", type=Path, help="where clips and rows are kept; by default they are not")
+    parser.add_argument("--cases", type=int, help="of each category; by default all seeds")
     parser.add_argument("--settings", default="{}", help="JSON, for all methods that know them")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.worker:
         work(args)
         return
-    jobs: list[dict[str, Any]] = [{"method": "truth", "label": "truth"}, {"method": "source", "label": "source"}]
+    jobs: list[dict[str, Any]] = [{"method": name, "label": name} for name in ("truth", "source", "codec")]
     if args.ablations:
         jobs += [{"method": "tcve", "label": label, "choices": choices} for label, choices in ABLATIONS.items()]
     else:
@@ -275,19 +288,27 @@ def main() -> None:
     from vedit import engines, weights
 
     rows: list[dict[str, Any]] = []
-    with tempfile.TemporaryDirectory(prefix="vedit-prompt-edit-") as folder:
+    with contextlib.ExitStack() as stack:
+        folder = args.work or stack.enter_context(tempfile.TemporaryDirectory(prefix="vedit-prompt-edit-"))
         cases = draw_cases(Path(folder), args.seeds, args.frames)
-        listed = Path(folder, "cases.json")
-        listed.write_text(json.dumps(cases))
+        listed, kept = Path(folder, "cases.json"), Path(folder, "rows.jsonl")
+        listed.write_text(json.dumps([case for case in cases if args.cases is None or case["seed"] < args.cases]))
+        identity = weights.open_bundle(args.model, "text2image").sha256
+        earlier = [json.loads(line) for line in kept.read_text().splitlines()] if kept.is_file() else []
+        earlier = [row for row in earlier if row.pop("model_sha256") == identity]
         for job in jobs:
+            rows += (found := [row for row in earlier if row["label"] == job["label"]])
             known = engines.settings_of(job["method"]).model_fields if job["method"] in METHODS else {}
             settings = {name: value for name, value in json.loads(args.settings).items() if name in known}
             spec = {"choices": {}, **job, "settings": settings, "cases": str(listed)}
+            spec["done"] = [[row["category"], row["seed"]] for row in found]
             command = [sys.executable, __file__, "--out", str(args.out), "--model", args.model]
             process = subprocess.Popen([*command, "--worker", json.dumps(spec)], stdout=subprocess.PIPE, text=True)
             assert process.stdout is not None
             for line in process.stdout:
                 rows.append(json.loads(line))
+                with kept.open("a") as file:
+                    file.write(json.dumps(rows[-1] | {"model_sha256": identity}) + "\n")
                 print(
                     {k: rows[-1].get(k) for k in ("label", "category", "seed", "psnr_reference", "seconds")}, flush=True
                 )
@@ -296,8 +317,9 @@ def main() -> None:
         labels = [job["label"] for job in jobs]
         for category in CATEGORIES:
             for case in [c for c in cases if c["category"] == category][:2]:
+                made = [label for label in labels if edited_file(case, label).is_file()]
                 name = f"{category}-{case['seed']}.png"
-                sheet(args.out / "sheets" / name, case, [label for label in labels if label != "truth"])
+                sheet(args.out / "sheets" / name, case, made)
     sha = weights.open_bundle(args.model, "text2image").sha256
     args.out.mkdir(parents=True, exist_ok=True)
     result = {

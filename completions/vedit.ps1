@@ -435,6 +435,8 @@ Register-ArgumentCompleter -Native -CommandName vedit -ScriptBlock {
             '--size|Short side of the pictures. [as in an edit]',
             '--start|First frame of CLIP to use: 75, 2.5s, ...',
             '--end|First frame of CLIP that is not used.',
+            '--stream|Video stream to tune to, by its number in vedit info. [the recipe''s own]',
+            '--fps|Frames a second of a sequence of images. [25]',
             '-s|A setting of the method''s network. Repeatable.',
             '--set|A setting of the method''s network. Repeatable.',
             '--progress|Progress on standard error.',
@@ -462,6 +464,8 @@ Register-ArgumentCompleter -Native -CommandName vedit -ScriptBlock {
             '--size|Short side of the pictures. [as in an edit]',
             '--start|First frame of CLIP to use: 75, 2.5s, ...',
             '--end|First frame of CLIP that is not used.',
+            '--stream|Video stream to tune to, by its number in vedit info. [the recipe''s own]',
+            '--fps|Frames a second of a sequence of images. [25]',
             '-s|A setting of the method''s network. Repeatable.',
             '--set|A setting of the method''s network. Repeatable.',
             '--progress|Progress on standard error.',
@@ -723,6 +727,8 @@ Register-ArgumentCompleter -Native -CommandName vedit -ScriptBlock {
         'vedit train-adapter tcve --size' = @()
         'vedit train-adapter tcve --start' = @()
         'vedit train-adapter tcve --end' = @()
+        'vedit train-adapter tcve --stream' = @()
+        'vedit train-adapter tcve --fps' = @()
         'vedit train-adapter tcve -s' = @()
         'vedit train-adapter tcve --set' = @()
         'vedit train-adapter tcve --progress' = @('auto', 'plain', 'json', 'none')
@@ -741,6 +747,8 @@ Register-ArgumentCompleter -Native -CommandName vedit -ScriptBlock {
         'vedit train-adapter tune-a-video --size' = @()
         'vedit train-adapter tune-a-video --start' = @()
         'vedit train-adapter tune-a-video --end' = @()
+        'vedit train-adapter tune-a-video --stream' = @()
+        'vedit train-adapter tune-a-video --fps' = @()
         'vedit train-adapter tune-a-video -s' = @()
         'vedit train-adapter tune-a-video --set' = @()
         'vedit train-adapter tune-a-video --progress' = @('auto', 'plain', 'json', 'none')

@@ -19,6 +19,11 @@ def tensors(value=0.0, count=250):
     return {"latents": torch.full((count,), value), "start": torch.tensor(3)}
 
 
+def name(short):
+    """As long as a digest."""
+    return short.rjust(64, "0")
+
+
 def files(cache):
     return sorted(path.name for path in cache.folder.rglob("*") if path.is_file())
 
@@ -29,15 +34,15 @@ def cache(tmp_path):
 
 
 def test_what_is_put_comes_back(cache):
-    assert cache.get(KIND, "a") is None
+    assert cache.get(KIND, name("a")) is None
     assert not cache.folder.exists()
-    cache.put(KIND, "a", tensors(0.1), {"prompt": "a ball"})
-    found = cache.get(KIND, "a")
+    cache.put(KIND, name("a"), tensors(0.1), {"prompt": "a ball"})
+    found = cache.get(KIND, name("a"))
     assert torch.equal(found["latents"], tensors(0.1)["latents"])
     assert int(found["start"]) == 3
-    assert cache.get("adapters", "a") is None
+    assert cache.get("adapters", name("a")) is None
     [entry] = cache.entries()
-    assert (entry.kind, entry.key, entry.about()["prompt"]) == (KIND, "a", "a ball")
+    assert (entry.kind, entry.key, entry.about()["prompt"]) == (KIND, name("a"), "a ball")
     assert entry.size == entry.path.stat().st_size
     assert cache.warnings == []
 
@@ -56,88 +61,120 @@ def test_keys_depend_on_everything():
 
 def test_the_longest_unused_goes_first(tmp_path):
     cache = Cache(tmp_path, 3 * 1200)
-    for age, key in enumerate("abc"):
+    for age, key in enumerate(map(name, "abc")):
         cache.put(KIND, key, tensors())
         os.utime(tmp_path / KIND / f"{key}.safetensors", (age, age))
-    assert cache.get(KIND, "a") is not None  # used just now
-    cache.put(KIND, "d", tensors())
-    assert {entry.key for entry in cache.entries()} == {"a", "c", "d"}
+    cache = Cache(tmp_path, 3 * 1200)  # another run, which has used none of them
+    assert cache.get(KIND, name("a")) is not None  # used just now
+    cache.put(KIND, name("d"), tensors())
+    assert {entry.key for entry in cache.entries()} == set(map(name, "acd"))
     assert sum(entry.size for entry in cache.entries()) <= cache.limit
-    cache.put(KIND, "huge", tensors(count=10_000))  # more than all of it: nothing has to go for it
-    assert {entry.key for entry in cache.entries()} == {"a", "c", "d"}
+    cache.put(KIND, name("huge"), tensors(count=10_000))  # more than all of it: nothing has to go for it
+    assert {entry.key for entry in cache.entries()} == set(map(name, "acd"))
 
 
 def test_without_room_nothing_is_kept(tmp_path):
     cache = Cache(tmp_path / "cache", 0)
-    cache.put(KIND, "a", tensors())
+    cache.put(KIND, name("a"), tensors())
     assert not cache.folder.exists()
 
 
 @pytest.mark.parametrize("damage", ["cut", "text", "empty"])
 def test_a_damaged_entry_is_told_and_made_again(cache, damage):
-    cache.put(KIND, "a", tensors())
-    path = cache.folder / KIND / "a.safetensors"
+    cache.put(KIND, name("a"), tensors())
+    path = cache.path(KIND, name("a"))
     path.write_bytes({"cut": path.read_bytes()[:-9], "text": b"hello world, hello", "empty": b""}[damage])
     assert cache.entries()[0].about() in ({}, {"format": "pt"})
-    assert cache.get(KIND, "a") is None
+    assert cache.get(KIND, name("a")) is None
     assert "damaged" in cache.warnings[0]
     assert files(cache) == []
-    cache.put(KIND, "a", tensors(2.0))
-    assert cache.get(KIND, "a")["latents"][0] == 2.0
+    cache.put(KIND, name("a"), tensors(2.0))
+    assert cache.get(KIND, name("a"))["latents"][0] == 2.0
 
 
 def test_what_does_not_fit_is_told(tmp_path):
     cache = Cache(tmp_path, limit=100)
-    cache.put("maps", "a" * 8, {"x": torch.zeros(1000)})
+    cache.put("maps", name("a" * 8), {"x": torch.zeros(1000)})
     assert (
         not cache.entries() and "do not fit the cache" in cache.warnings[0] and "VEDIT_CACHE_SIZE" in cache.warnings[0]
     )
 
 
 def test_an_entry_that_cannot_be_touched_is_used(cache, monkeypatch):
-    cache.put("maps", "b" * 8, {"x": torch.ones(3)})
+    cache.put("maps", name("b" * 8), {"x": torch.ones(3)})
 
     def refuse(*_):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr("vedit.cache.os.utime", refuse)
-    found = cache.get("maps", "b" * 8)
+    found = cache.get("maps", name("b" * 8))
     assert found is not None and torch.equal(found["x"], torch.ones(3)) and not cache.warnings
 
 
 def test_a_cache_of_no_size_is_none(tmp_path):
-    Cache(tmp_path, 10**6).put(KIND, "a", tensors())
-    assert Cache(tmp_path, 0).get(KIND, "a") is None
-    assert Cache(tmp_path, 10**6).get(KIND, "a") is not None
+    Cache(tmp_path, 10**6).put(KIND, name("a"), tensors())
+    assert Cache(tmp_path, 0).get(KIND, name("a")) is None
+    assert Cache(tmp_path, 10**6).get(KIND, name("a")) is not None
 
 
 def test_entries_can_be_read_as_other_files(tmp_path):
     before = os.umask(0o022)
     try:
-        Cache(tmp_path, 10**6).put(KIND, "a", tensors())
+        Cache(tmp_path, 10**6).put(KIND, name("a"), tensors())
     finally:
         os.umask(before)
-    assert Cache(tmp_path, 10**6).path(KIND, "a").stat().st_mode & 0o777 == 0o644
+    assert Cache(tmp_path, 10**6).path(KIND, name("a")).stat().st_mode & 0o777 == 0o644
 
 
 def test_a_cache_that_cannot_be_written_is_a_warning(tmp_path):
     (tmp_path / "file").touch()
     cache = Cache(tmp_path / "file", 10**6)
-    cache.put(KIND, "a", tensors())
-    assert cache.get(KIND, "a") is None
+    cache.put(KIND, name("a"), tensors())
+    assert cache.get(KIND, name("a")) is None
     assert "VEDIT_CACHE names another folder" in cache.warnings[0]
 
 
 def test_clear_and_abandoned_files(cache):
-    cache.put(KIND, "a", tensors())
-    cache.put("adapters", "b", tensors())
-    running, abandoned = (cache.folder / KIND / f".{name}.1.tmp" for name in ("new", "old"))
+    cache.put(KIND, name("a"), tensors())
+    cache.put("adapters", name("b"), tensors())
+    running, abandoned = (cache.folder / KIND / f".{name(one)}.1.tmp" for one in ("a", "b"))
     for path in (running, abandoned):
         path.touch()
     long_ago = time.time() - ABANDONED - 1
     os.utime(abandoned, (long_ago, long_ago))
     assert cache.clear()[0] == 2
     assert files(cache) == [running.name]
+
+
+def test_files_of_others_are_left_alone(tmp_path):
+    """Somebody may have named a folder with models in it."""
+    own = [tmp_path / "adapter" / "adapter.safetensors", tmp_path / "unet" / "model.safetensors",
+           tmp_path / "unet" / ".model.tmp"]  # fmt: skip
+    for path in own:
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(bytes(5000))
+        os.utime(path, (1, 1))
+    cache = Cache(tmp_path, 3000)
+    for key in "abc":
+        Cache(tmp_path, 3000).put(KIND, name(key), tensors())
+    assert {entry.key for entry in cache.entries()} == set(map(name, "bc"))
+    assert cache.clear()[0] == 2
+    assert all(path.stat().st_size == 5000 for path in own)
+
+
+def test_a_run_that_makes_more_than_fits_finds_its_beginning_again(tmp_path):
+    """If each of its entries made the one before go, the next run would find none."""
+    Cache(tmp_path, 3 * 1200).put(KIND, name("e"), tensors())
+    for found in ([], ["a", "b", "c"]):
+        run = Cache(tmp_path, 3 * 1200)
+        hits = []
+        for key in "abcd":
+            if run.get(KIND, name(key)) is None:
+                run.put(KIND, name(key), tensors())
+            else:
+                hits.append(key)
+        assert hits == found
+        assert len(run.warnings) == 1 and "more than the cache" in run.warnings[0]
 
 
 def test_where_and_how_large(monkeypatch, tmp_path):
@@ -158,14 +195,14 @@ WRITER = """
 import sys, torch
 from pathlib import Path
 from vedit.cache import Cache
-cache = Cache(Path(sys.argv[1]), 20_000)
 print("ready", flush=True)
 for index in range(int(sys.argv[2])):
-    key = str(index % 9)
+    cache = Cache(Path(sys.argv[1]), 20_000)
+    key = str(index % 9).zfill(64)
     found = cache.get("trajectories", key)
     assert found is None or (found["latents"] == float(key)).all(), found
     cache.put("trajectories", key, {"latents": torch.full((1000,), float(key))})
-assert not cache.warnings, cache.warnings
+    assert not cache.warnings, cache.warnings
 """
 
 
@@ -187,7 +224,7 @@ def test_a_kill_leaves_whole_entries(tmp_path, environment):
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
-    while not list(tmp_path.glob("*/[0-9].safetensors")):
+    while not list(tmp_path.glob("*/*.safetensors")):
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.wait()

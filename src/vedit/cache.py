@@ -2,7 +2,9 @@
 
 An entry is one safetensors file, named after a hash of everything that it depends on. It appears whole or not at all
 (written beside its place, synced, renamed), so two processes may use one cache at once, and a kill leaves at most a
-temporary file, which a later run removes. The entries that were used longest ago go when the cache is full.
+temporary file, which a later run removes. The entries that were used longest ago go when the cache is full, but none
+that the run itself has used: of a clip that needs more than all of it, the beginning is found again. Files that are not
+named as entries are somebody else's and are left alone.
 """
 
 from __future__ import annotations
@@ -29,6 +31,8 @@ FOLDER, SIZE = "VEDIT_CACHE", "VEDIT_CACHE_SIZE"  # environment variables
 DEFAULT_LIMIT = 10 * 10**9  # bytes
 ABANDONED = 3600.0  # seconds after which a temporary file belongs to nobody any more
 _SUFFIX = ".safetensors"
+_ENTRY = re.compile(r"[0-9a-f]{64}\.safetensors")
+_TEMPORARY = re.compile(r"\.[0-9a-f]{64}\..*tmp")
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 
@@ -99,6 +103,7 @@ class Cache:
     folder: Path
     limit: int = DEFAULT_LIMIT
     warnings: list[str] = field(default_factory=list)
+    _used: set[Path] = field(default_factory=set, init=False, repr=False)  # by this run: they stay
 
     @classmethod
     def default(cls) -> Cache:
@@ -106,8 +111,10 @@ class Cache:
         return cls(default_folder(), default_limit())
 
     def get(self, kind: str, key: str) -> dict[str, torch.Tensor] | None:
-        """What was put under ``key``, on the CPU, or None, as always where the limit is 0. It counts as used now. A
-        damaged entry is removed."""
+        """What was put under ``key``, a :func:`digest`, on the CPU, or None, as always where the limit is 0.
+
+        It counts as used now. A damaged entry is removed.
+        """
         from safetensors import SafetensorError
         from safetensors.torch import load
 
@@ -129,12 +136,15 @@ class Cache:
             return None
         with contextlib.suppress(OSError):  # removed meanwhile, or in a folder that can only be read
             os.utime(path)
+        self._used.add(path)
         return tensors
 
     def put(
         self, kind: str, key: str, tensors: Mapping[str, torch.Tensor], about: Mapping[str, str] | None = None
     ) -> None:
-        """Keep ``tensors``; one that is larger than the whole cache is not kept. ``about`` is for ``vedit cache list``.
+        """Keep ``tensors`` under ``key``, a :func:`digest`, where there is room beside what this run has used.
+
+        ``about`` is for ``vedit cache list``.
 
         A cache that cannot be written to is a warning, since the work goes on without it.
         """
@@ -152,7 +162,12 @@ class Cache:
         temporary = path.with_name(f".{key}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._make_room(size)
+            if not self._make_room(size):
+                self._warn(
+                    f"{self.folder}: this run makes more than the cache of {self.limit / 1e6:.0f} MB holds; what does "
+                    f"not fit is made again each time; ${SIZE} makes it larger"
+                )
+                return
             with leaves(str(temporary)):
                 try:
                     whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
@@ -162,6 +177,7 @@ class Cache:
                         file.flush()
                         os.fsync(file.fileno())
                     os.replace(temporary, path)
+                    self._used.add(path)
                 finally:
                     temporary.unlink(missing_ok=True)
         except OSError as error:
@@ -173,6 +189,8 @@ class Cache:
         """All entries, those used longest ago first."""
         found = []
         for path in self.folder.glob(f"*/*{_SUFFIX}"):
+            if not _ENTRY.fullmatch(path.name):
+                continue
             try:
                 state = path.stat()
             except FileNotFoundError:  # another process was faster
@@ -188,19 +206,26 @@ class Cache:
         self._remove_abandoned()
         return len(entries), sum(entry.size for entry in entries)
 
-    def _make_room(self, size: int) -> None:
-        """Remove the entries used longest ago until ``size`` more bytes fit. Two processes at it remove the same."""
+    def _make_room(self, size: int) -> bool:
+        """Remove the entries used longest ago until ``size`` more bytes fit, if they can without what this run has
+        used; whether they do. Two processes at it remove the same."""
         self._remove_abandoned()
         entries = self.entries()
         total = sum(entry.size for entry in entries)
+        if size + sum(entry.size for entry in entries if entry.path in self._used) > self.limit:
+            return False
         for entry in entries:
             if total + size <= self.limit:
                 break
-            entry.path.unlink(missing_ok=True)
-            total -= entry.size
+            if entry.path not in self._used:
+                entry.path.unlink(missing_ok=True)
+                total -= entry.size
+        return True
 
     def _remove_abandoned(self) -> None:
         for path in self.folder.glob("*/.*.tmp"):
+            if not _TEMPORARY.fullmatch(path.name):
+                continue
             try:
                 if time.time() - path.stat().st_mtime > ABANDONED:
                     path.unlink()

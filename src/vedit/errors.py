@@ -6,6 +6,8 @@ The console prints it and exits with ``exit_code``; anything that is not a :clas
 
 from __future__ import annotations
 
+import re
+
 
 class VeditError(Exception):
     """Base of all foreseen failures. Exit code 1."""
@@ -35,6 +37,15 @@ class ResourceError(VeditError):
     """Memory, disk or device not available. Exit code 5."""
 
     exit_code = 5
+
+
+def of_writing(file: object, error: Exception, instead: str) -> VeditError:
+    """For a file that safetensors could not write, which tells of a full disk in its text only. ``instead``: what to do
+    where it is full."""
+    full = re.search(r"os error (28|122|27)\b", str(error))  # ENOSPC, EDQUOT, EFBIG
+    if full:
+        return ResourceError(f"{file}: the disk is full; make room{instead}")
+    return VeditError(f"{file}: cannot be written ({error}); check the disk and the permissions")
 
 
 class GateError(VeditError):

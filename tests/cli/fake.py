@@ -123,6 +123,7 @@ def install(patch: Any = setattr) -> None:
     patch(engines, "settings_of", lambda method: Settings)
     patch(engines, "takes_adapter", lambda method: False)
     patch(engines, "shares_frames", lambda method: True)
+    patch(engines, "least_window", lambda method: 1)
     patch(engines, "tunes_to_clip", lambda method: False)
     patch(engines, "load", load)
     patch(engines, "work", work)

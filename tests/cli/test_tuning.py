@@ -11,7 +11,7 @@ import pytest
 
 from vedit.cache import Cache
 from vedit.cli.app import app
-from vedit.errors import ModelError
+from vedit.errors import InputError, ModelError, VeditError
 from vedit.training.recipes import tcve, tune_a_video
 from vedit.weights import adapter
 from vedit.world.clipfile import write_clip
@@ -73,6 +73,31 @@ def test_a_memory_limit_counts_frames_that_go_along_and_says_what_it_does_not_co
     assert (many["memory_plan"]["along"], once["memory_plan"]["along"]) == (2, 0), "one window has none before it"
     assert many["memory_plan"]["denoise"] == pytest.approx(once["memory_plan"]["denoise"], rel=0.01)
     assert any("training an adapter" in said for said in many["warnings"])
+
+
+def test_a_training_that_diverges_says_what_can_be_done(edit, tmp_path, monkeypatch):
+    """The folder that it was in is gone by then, and prompt-edit has no learning rate."""
+    mad = replace(tune_a_video.RECIPE.settings, rate=1e30, steps=4)
+    monkeypatch.setattr(tune_a_video, "RECIPE", replace(tune_a_video.RECIPE, settings=mad))
+    with pytest.raises(VeditError, match=r"is not finite at step .*train-adapter tune-a-video and a lower --learning"):
+        edit("a.mp4", "snow", "--method", "tune-a-video")
+    assert not (tmp_path / "a.mp4").exists()
+
+
+@pytest.mark.parametrize("more", [[], ["--dry-run"]])
+def test_a_clip_too_short_to_train_on_is_said_before_anything_is_loaded(edit, monkeypatch, more):
+    from vedit import weights
+
+    monkeypatch.setattr(weights, "load_vae", lambda *_: pytest.fail("loaded"))
+    with pytest.raises(InputError, match="has 1 frame to train tcve on"):
+        edit("a.mp4", "snow", "--method", "tcve", "--end", "1", *more)
+
+
+def test_what_a_method_was_made_to_see_together_is_a_window(edit):
+    """The model's own are 8 frames; the papers train and edit 16 and 24 together."""
+    for method, window in (("tcve", 16), ("tune-a-video", 24), ("tokenflow", 8)):
+        assert edit("a.mp4", "snow", "--method", method, "--dry-run")[0]["window"] == window
+    assert edit("a.mp4", "snow", "--method", "tcve", "--dry-run", "--window", "4")[0]["window"] == 4
 
 
 def test_with_the_cache_off_the_edit_works_all_the_same(edit, tmp_path, monkeypatch):

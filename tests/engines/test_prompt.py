@@ -13,6 +13,7 @@ from vedit.cache import Cache
 from vedit.diffusion.attention import places
 from vedit.diffusion.noise import frame_noise
 from vedit.diffusion.sampling import ddim
+from vedit.diffusion.words import align
 from vedit.engines import fatezero, tokenflow
 from vedit.engines.base import Window
 from vedit.engines.shared import Tally
@@ -318,15 +319,44 @@ def test_a_mask_of_changed_words_takes_words_that_change(bundle):
         edit(build(bundle, "fatezero", mask_threshold=0.3), frames_of(), PromptPair("a ball", "a red ball"))
 
 
-def test_only_maps_of_sampled_levels_are_stored(bundle, monkeypatch):
+@pytest.mark.parametrize("finer", [{"steps": 3, "inversion_steps": 12}, {"steps": 3, "fixed_point": 1}], ids=str)
+def test_a_kept_inversion_changes_nothing_where_it_is_finer_than_the_steps(bundle, tmp_path, finer):
+    """What such an inversion shows the network is not what the trajectory holds at a step, so it is not stored."""
+    cache, frames = Cache(tmp_path), frames_of()
+    first, second = (edit(build(bundle, "fatezero", cache=cache, maps="store", **finer), frames) for _ in range(2))
+    assert (first.inversion_evaluations > 0, second.inversion_evaluations) == (True, 0)
+    assert torch.equal(first.frames, second.frames)
+
+
+def test_every_step_finds_its_stored_maps(bundle, monkeypatch):
     from vedit.engines import fatezero
 
     stored = set()
     real = fatezero.Store.put
     monkeypatch.setattr(fatezero.Store, "put", lambda self, key, maps: stored.add(key[0]) or real(self, key, maps))
-    engine = build(bundle, "fatezero", maps="store", steps=3, inversion_steps=12)
+    engine = build(bundle, "fatezero", maps="store", steps=5)
     edit(engine, frames_of())
-    assert stored and stored <= {step.timestep for step in engine.schedule.steps(3)}
+    assert stored == {step.timestep for step in engine.schedule.steps(5)}
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "changed"),
+    [
+        ("a man is skiing", "a man is skiing, watercolor", (set(), {",", "watercolor"})),
+        ("a red ball, on grass", "a blue ball on grass", ({"red", ","}, {"blue"})),
+        ("sketch: a ball.", "sketch: a cube.", ({"ball"}, {"cube"})),
+    ],
+)
+def test_punctuation_is_no_part_of_a_word(bundle, source, target, changed):
+    text = build(bundle, "fatezero").text
+    words = [text.words(prompt) for prompt in (source, target)]
+    aligned = align(*words, text.length)
+    for side, columns, expected in zip(words, (aligned.source, aligned.target), changed, strict=True):
+        assert {word for word, own in side if set(own) & set(columns)} == expected
+    for prompt, side in zip((source, target), words, strict=True):
+        assert "".join(word for word, _ in side) == prompt.replace(" ", "")
+        columns = [column for _, own in side for column in own]
+        assert columns == list(range(1, 1 + len(columns)))
 
 
 def test_stored_maps_need_memory_only_up_to_the_limit(bundle, monkeypatch):
@@ -434,11 +464,14 @@ def test_injecting_the_source_into_itself_changes_nothing(bundle):
 
 def test_injection_keeps_to_the_source(bundle):
     frames = frames_of(4)
-    made = [
-        edit(build(bundle, "tokenflow", attention_share=share, feature_share=share), frames).frames
+    engine = build(bundle, "tokenflow")
+    with torch.inference_mode():
+        source = engine.codec.decode(engine.codec.encode(frames))
+    free, held = (
+        decibels(edit(build(bundle, "tokenflow", attention_share=share, feature_share=share), frames).frames, source)
         for share in (0.0, 1.0)
-    ]
-    assert not torch.equal(*made)
+    )
+    assert held > free + 0.5
 
 
 def test_batches_of_one_frame_blend_equal_keyframes(bundle):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 
 import cv2
@@ -280,12 +281,63 @@ def test_the_command_trains_and_prints_the_folder(tmp_path, model, clip, capfd):
     assert about.network == {"attention": "frame", "temporal": True} and about.training["steps"] == 2
 
 
+def test_a_resumption_of_nothing_and_a_prompt_that_is_too_long_are_said(tmp_path, model, clip, capfd):
+    arguments = ["train-adapter", "tune-a-video", str(clip), "--prompt", 90 * "ball ", "-o", str(tmp_path / "out")]
+    arguments += ["-m", str(model), "--steps", "1", "--size", "32", "--device", "cpu", "--threads", "1", "--resume"]
+    app([*arguments, "--progress", "none"], standalone_mode=False)
+    _, err = capfd.readouterr()
+    assert f"--resume: there is no checkpoint in {tmp_path / 'out'} to go on from; begins at step 0" in err
+    assert "the prompt is too long" in err
+    app([*arguments, "--progress", "none"], standalone_mode=False)
+    assert "no checkpoint" not in capfd.readouterr().err
+
+
+def test_the_command_takes_a_stream_and_numbered_pictures(tmp_path, model, clip, capfd):
+    """As the edit that the adapter is for does."""
+    from vedit.video.info import probe
+    from vedit.video.reader import Reader
+
+    rest = ["--prompt", PROMPT, "-m", str(model), "--steps", "1", "--size", "32", "--device", "cpu", "--threads", "1"]
+    with pytest.raises(InputError, match="stream"):
+        app(["train-adapter", "tcve", str(clip), *rest, "--stream", "7", "-o", str(tmp_path / "a")],
+            standalone_mode=False)  # fmt: skip
+    with pytest.raises(UsageError, match=r"--fps 24: .* has its own frame rate"):
+        app(["train-adapter", "tcve", str(clip), *rest, "--fps", "24", "-o", str(tmp_path / "b")],
+            standalone_mode=False)  # fmt: skip
+    with Reader(clip, probe(clip)) as reader:
+        for frame in reader:
+            cv2.imwrite(str(tmp_path / f"{frame.index:03d}.png"), frame.rgb())
+    app(["train-adapter", "tune-a-video", str(tmp_path / "%03d.png"), *rest, "--fps", "24", "-o", str(tmp_path / "c")],
+        standalone_mode=False)  # fmt: skip
+    assert adapter.read_about(tmp_path / "c").training["steps"] == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no limits of a process")
+def test_a_full_disk_while_training_is_exit_code_5(tmp_path, model, clip):
+    """A file size limit stands in for it; what was there before stays."""
+    import resource
+    import subprocess
+
+    command = [sys.executable, "-m", "vedit", "train-adapter", "tune-a-video", str(clip), "--prompt", PROMPT, "-o",
+               str(tmp_path / "out"), "-m", str(model), "--steps", "1", "--size", "32", "--device", "cpu", "--threads",
+               "1", "--progress", "none"]  # fmt: skip
+    done = subprocess.run(
+        command, capture_output=True, text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096)),
+    )  # fmt: skip
+    assert done.returncode == 5 and "the disk is full" in done.stderr, done.stderr
+    assert not [path for path in tmp_path.rglob("*") if "partial" in path.name]
+
+
 def test_the_curve_is_drawn_from_the_log(tmp_path):
     log = tmp_path / "log.jsonl"
     rows = [{"step": s, "loss": 1 / s} for s in (1, 2, 3)] + [{"step": 3, "loss": 9.0}, {"step": 4, "other": 1}]
     log.write_text("".join(json.dumps(row) + "\n" for row in rows))
     steps, values = read_log(log)
     assert steps.tolist() == [1, 2, 3] and values.tolist() == [1.0, 0.5, 9.0]
+    torn = tmp_path / "torn.jsonl"  # a crash left half a line, and the resumed run wrote on behind it
+    torn.write_bytes(log.read_bytes() + b'{"step": 5, "lo{"step": 6, "loss": 1.0}\n\xff\n{"step": 7, "loss": 2.0}\n')
+    assert read_log(torn)[0].tolist() == [1, 2, 3, 7]
     np.testing.assert_allclose(smoothed(np.full(30, 2.0)), 2.0)
     assert len(smoothed(np.arange(5.0))) == 5
     loss_curve(log, tmp_path / "a.png")

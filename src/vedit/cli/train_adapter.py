@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -88,14 +89,24 @@ class OneClip:
     ] = None
     start: Start = None
     end: End = None
+    stream: Annotated[
+        int | None,
+        _own("--stream", min=0, metavar="N", help="Video stream to tune to, by its number in vedit info."),
+    ] = None
+    fps: Annotated[
+        str | None, typer.Option("--fps", metavar="RATE", help="Frames a second of a sequence of images. [25]")
+    ] = None
     settings: Choices = None
     progress: Style = ProgressStyle.auto
 
     def of_recipe(self) -> dict[str, Any]:
-        """What a recipe gets of them."""
+        """What a recipe gets of them. Raises ``UsageError`` for a rate that is none."""
+        from vedit.render.checks import sequence_rate
+
         own = {"steps": self.steps, "rate": self.learning_rate, "frames": self.frames, "stride": self.stride}
-        as_is = ("clip", "prompt", "output", "model", "size", "start", "end")
-        return _given(own) | {name: getattr(self, name) for name in as_is}
+        as_is = ("clip", "prompt", "output", "model", "size", "start", "end", "stream")
+        read = {"rate_of_pictures": sequence_rate(self.fps, self.clip), "warn": console.warn}
+        return _given(own) | {name: getattr(self, name) for name in as_is} | read
 
 
 class Consistency(StrEnum):
@@ -155,7 +166,8 @@ def instructvid2vid(
     own = {"steps": steps, "learning_rate": learning_rate, "batch": batch, "frames": frames, "size": size}
     own |= {"consistency": consistency.value, "consistency_weight": consistency_weight}
     how = running.of_recipe()
-    with console.results_only(), machine.training_memory_errors(how["device"], size):
+    limits = machine.training_memory_errors(how["device"], size)
+    with console.results_only(), machine.pinned(how["threads"], how["device"]), limits:
         made = recipe.train(
             data=data,
             model=model,
@@ -254,6 +266,7 @@ def _tuned(recipe: str, training: OneClip | Control, running: Running) -> None:
 
     from vedit.cli.progress import reporter
     from vedit.render import machine
+    from vedit.training.common import STATE
 
     choices = parse_settings(training.settings, {})
     train = import_module(f"vedit.training.recipes.{recipe}").train
@@ -270,7 +283,10 @@ def _tuned(recipe: str, training: OneClip | Control, running: Running) -> None:
             told.frames(done, total)
 
         chosen = training.of_recipe() | running.of_recipe()
-        with machine.training_memory_errors(chosen["device"], chosen["size"]):
+        if running.resume and not Path(training.output, "training", STATE).exists():
+            console.warn(f"--resume: there is no checkpoint in {training.output} to go on from; begins at step 0")
+        limits = machine.training_memory_errors(chosen["device"], chosen["size"])
+        with machine.pinned(chosen["threads"], chosen["device"]), limits:
             made = train(**chosen, choices=choices, log=console.detail, progress=progress)
     console.result(str(made))
 

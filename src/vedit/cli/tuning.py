@@ -10,9 +10,6 @@ from typing import TYPE_CHECKING, Any
 from vedit.cli import console
 
 if TYPE_CHECKING:
-    from fractions import Fraction
-
-    from vedit.jobs import EditJob
     from vedit.render.plan import Plan
 
 KIND = "adapters"  # of the entries in the cache
@@ -35,6 +32,7 @@ def foreseen(plan: Plan) -> int:
     from vedit.training import one_clip
 
     module, key = _recipe(plan)
+    _check_length(module, plan)
     cache = Cache.default()
     if cache.limit and cache.path(KIND, key).is_file():
         return 0
@@ -43,6 +41,20 @@ def foreseen(plan: Plan) -> int:
         plan.bundle, settings.steps, settings.frames, width=plan.working_width, height=plan.working_height,
         dtype=plan.dtype, device=plan.device, threads=plan.threads,
     )  # fmt: skip
+
+
+def _check_length(module: Any, plan: Plan) -> None:
+    """Raise ``InputError`` where the clip is known to be too short to train on, before a model is loaded for it."""
+    from vedit.errors import InputError
+    from vedit.training import one_clip
+
+    settings = one_clip.advised(module.RECIPE, plan.bundle)
+    if plan.info.frames_declared and one_clip.fitted(settings, plan.edited_frames).frames < 2:
+        has = f"{plan.edited_frames} frame{'s' * (plan.edited_frames != 1)}"
+        raise InputError(
+            f"{plan.job.input}: has {has} to train {plan.job.method} on at a stride of {settings.stride}; motion takes "
+            "two at least"
+        )
 
 
 def _recipe(plan: Plan) -> tuple[Any, str]:
@@ -77,10 +89,12 @@ def tuned(plan: Plan, style: str) -> Iterator[Plan]:
     from dataclasses import replace
 
     from vedit.cache import Cache
+    from vedit.render import machine
     from vedit.weights import adapter
 
     job = plan.job
     module, key = _recipe(plan)
+    _check_length(module, plan)
     cache = Cache.default()
     kept = cache.path(KIND, key)
     found = cache.get(KIND, key) is not None
@@ -92,6 +106,7 @@ def tuned(plan: Plan, style: str) -> Iterator[Plan]:
             return
         console.detail(f"no --adapter: training one for {job.method} first")
         _train(module, plan, folder, style)
+        machine.free_memory(plan.device)  # hooks hold on to the network that was trained, and it to them
         about, tensors = adapter.load(folder, job.method, plan.bundle)
         listed = {"method": about.method, "model": about.base, "prompt": about.prompt}
         cache.put(KIND, key, tensors, adapter.metadata(about) | listed)
@@ -121,20 +136,24 @@ def _taken(kept: Path, own: Path) -> bool:
 
 def _train(module: Any, plan: Plan, folder: str, style: str) -> None:
     from vedit.cli.progress import reporter
+    from vedit.errors import VeditError
     from vedit.render import machine
+    from vedit.render.checks import sequence_rate
+    from vedit.training.common import Diverged
 
     job = plan.job
     with reporter(style, unit="steps") as told:
         told.stage("train")
-        with machine.training_memory_errors(plan.device, job.size):
-            module.train(
-                clip=job.input, prompt=job.source_prompt, model=str(plan.bundle.path), output=folder, seed=job.seed,
-                device=plan.device, threads=plan.threads, size=job.size, start=job.start, end=job.end,
-                stream=job.stream, rate_of_pictures=_rate(job), log=console.detail, progress=told.frames,
-            )  # fmt: skip
-
-
-def _rate(job: EditJob) -> Fraction | None:
-    from vedit.render.checks import sequence_rate
-
-    return sequence_rate(job)
+        try:
+            with machine.pinned(plan.threads, plan.device), machine.training_memory_errors(plan.device, job.size):
+                module.train(
+                    clip=job.input, prompt=job.source_prompt, model=str(plan.bundle.path), output=folder,
+                    seed=job.seed, device=plan.device, threads=plan.threads, size=job.size, start=job.start,
+                    end=job.end, stream=job.stream, rate_of_pictures=sequence_rate(job.fps, job.input),
+                    log=console.detail, progress=told.frames,
+                )  # fmt: skip
+        except Diverged as error:
+            raise VeditError(
+                f"--method {job.method}: training an adapter for {job.input} failed, {error.what}; train one with "
+                f"vedit train-adapter {job.method} and a lower --learning-rate, and give it with --adapter"
+            ) from error

@@ -53,6 +53,7 @@ __all__ = [
     "along",
     "branches",
     "check_execution",
+    "least_window",
     "load",
     "methods_for",
     "settings_of",
@@ -83,6 +84,11 @@ def shares_frames(method: str) -> bool:
 def tunes_to_clip(method: str) -> bool:
     """Whether the adapter of a method is trained on the clip that it edits, so that an edit can train it first."""
     return bool(getattr(_engine(method), "tunes_to_clip", False))
+
+
+def least_window(method: str) -> int:
+    """How many frames a window should have at least, where nobody says: what the method was made to see together."""
+    return int(getattr(_engine(method), "at_once", 1))
 
 
 def tuned_network(method: str, network: Mapping[str, Any] | None = None) -> Callable[[Any], Any] | None:

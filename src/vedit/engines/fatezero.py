@@ -71,11 +71,24 @@ class Settings(InversionSettings):
     )
     blend: bool = Field(default=False, description="keep the source's latents outside of the changed words")
     maps: Literal["again", "store"] = Field(
-        default="again", description="make the source's attention again at each step, or store all of it"
+        default="again",
+        description="make the source's attention again at each step, or store all of it; what a "
+        "finer or more exact inversion sees is not what the steps see, so with one it is always made again",
     )
     store_memory: float = Field(
         default=2.0, ge=0, le=1000, description="GB of memory for stored attention; what is more goes to disk"
     )
+
+    @property
+    def near(self) -> bool:
+        """Whether the inversion's latents are those of the sampler's steps, or nearly so."""
+        return bool(self.fixed_point) or (self.inversion_steps or self.steps) > self.steps
+
+    @property
+    def stores(self) -> bool:
+        """Whether what the inversion shows the network is kept. An inversion that iterates or has other levels shows
+        it other latents than a trajectory from the cache has."""
+        return self.maps == "store" and not self.near
 
     @model_validator(mode="after")
     def _blend_has_a_mask(self) -> Settings:
@@ -121,7 +134,7 @@ class FateZero(PromptEngine):
             again |= set(steps[: round(max(settings.cross_replace, settings.self_replace) * count)])
         if settings.blend:
             again |= set(steps[round(0.2 * count) : round(0.8 * count)])
-        extra = 0 if settings.maps == "store" else len(again)
+        extra = 0 if settings.stores else len(again)
         return super().work(settings, schedule, Share(frames)) + Work(extra, extra * frames)
 
     def denoise(
@@ -137,7 +150,7 @@ class FateZero(PromptEngine):
         seen = len(source) // 2 if kept is None else 0
         pick = of_frame(seen)
         beside = None if self._cache is None else self._cache.folder  # the system's own may lie in memory
-        store = Store(round(settings.store_memory * 1e9), beside) if settings.maps == "store" else None
+        store = Store(round(settings.store_memory * 1e9), beside) if settings.stores else None
         words = align(
             self.text.words(prompt.source), self.text.words(prompt.target), self.text.length, settings.words
         )  # fmt: skip
@@ -147,17 +160,12 @@ class FateZero(PromptEngine):
                 "it out, or name in --source what changes"
             )
 
-        looked: dict[int, int] = {}
-        sampled = {step.timestep for step in self.schedule.steps(settings.steps)}  # an inversion may have more levels
-
         @contextmanager
         def watch(timestep: int) -> Iterator[None]:
             maps: dict[str, torch.Tensor] = {}
             with attention(self._coarse, record(pick, maps)):
                 yield
-            looked[timestep] = looked.get(timestep, 0) + 1
-            latest = looked[timestep] == 1 + settings.fixed_point  # the most exact one
-            if store is not None and latest and timestep in sampled:
+            if store is not None:
                 for name, tensor in maps.items():
                     store.put((timestep, name), tensor)
 
@@ -248,8 +256,7 @@ class _Edit:
             # What the inversion showed the network last: where the step ends; with fixed points, and nearly so on a
             # finer grid than the sampler's, where it begins.
             trajectory, settings = self._trajectory, self._settings
-            near = settings.fixed_point or (settings.inversion_steps or settings.steps) > settings.steps
-            latents = trajectory.at(step) if near else trajectory.after(step)
+            latents = trajectory.at(step) if settings.near else trajectory.after(step)
             by_layer: dict[str, torch.Tensor] = {}
             names = [place.name for place in self._engine._coarse]
             if self._store is not None and (step.timestep, names[0]) in self._store:

@@ -59,6 +59,7 @@ class OneShotEngine(PromptEngine):
     Settings: ClassVar[type[BaseModel]] = OneShotSettings
     takes_adapter: ClassVar[bool] = True
     tunes_to_clip: ClassVar[bool] = True
+    at_once: ClassVar[int]  # frames that the paper trains and edits together
     hinders: ClassVar[Mapping[str, str]] = {"compile": "what it adds hangs on the network's layers as hooks"}
 
     def __init__(self, *parts: Any, **more: Any) -> None:

@@ -24,6 +24,7 @@ class TCVE(OneShotEngine):
     Settings = Settings
     Network = TCVEUNet
     Config = TCVEConfig
+    at_once = 16
 
 
 ENGINE = TCVE

@@ -27,6 +27,7 @@ class TuneAVideo(OneShotEngine):
     Settings = Settings
     Network = TuneAVideoUNet
     Config = TuneAVideoConfig
+    at_once = 24
 
 
 ENGINE = TuneAVideo

@@ -51,15 +51,17 @@ class TextEncoder(nn.Module):
         return nn.functional.normalize(output.pooler_output.float(), dim=-1)
 
     def words(self, text: str) -> list[tuple[str, list[int]]]:
-        """The words of ``text``, each with the columns of its tokens in the hidden state; lost ones are left out."""
-        found, column = [], 1  # the first column is the begin of the text
-        for word in text.split():
-            count = len(self.tokenizer(word, add_special_tokens=False)["input_ids"])
-            columns = [index for index in range(column, column + count) if index < self.length - 1]
-            if columns:
-                found.append((word, columns))
-            column += count
-        return found
+        """The words of ``text``, each with the columns of its tokens in the hidden state; lost ones are left out.
+
+        A word is what the tokenizer splits into tokens by itself: punctuation is none of the word before it.
+        """
+        made = self.tokenizer(text, return_offsets_mapping=True, truncation=True, max_length=self.length)
+        found: dict[int, tuple[int, int, list[int]]] = {}
+        for column, (word, (start, end)) in enumerate(zip(made.word_ids(0), made["offset_mapping"], strict=True)):
+            if word is not None:  # begin and end of the text are no words
+                first, _, columns = found.get(word, (start, end, []))
+                found[word] = first, end, [*columns, column]
+        return [(text[start:end], columns) for start, end, columns in found.values()]
 
     def lost(self, text: str) -> int:
         """How many tokens at the end of ``text`` do not fit."""

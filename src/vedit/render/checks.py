@@ -29,26 +29,26 @@ def opened(job: EditJob) -> tuple[ClipInfo, TimeRange]:
     from vedit.video.timecode import parse_range
 
     wanted = parse_range(job.start, job.end)
-    info = probe(job.input, job.stream, sequence_rate(job))
+    info = probe(job.input, job.stream, sequence_rate(job.fps, job.input))
     info.require_complete()
     wanted.check(info.rate, info.frames if info.frames_declared else None, info.duration)
     return info, wanted
 
 
-def sequence_rate(job: EditJob) -> Fraction | None:
+def sequence_rate(fps: str | None, path: str) -> Fraction | None:
     """``--fps`` as a number, for images only: a video has its own frame rate, which stays."""
     from vedit.video.source import is_sequence
 
-    if job.fps is None:
+    if fps is None:
         return None
     try:
-        rate = Fraction(job.fps)
+        rate = Fraction(fps)
     except (ValueError, ZeroDivisionError):
-        raise UsageError(f"--fps {job.fps}: is not a frame rate; give 24, 23.976 or 30000/1001") from None
+        raise UsageError(f"--fps {fps}: is not a frame rate; give 24, 23.976 or 30000/1001") from None
     if not 0 < rate <= 1000:
-        raise UsageError(f"--fps {job.fps}: is not a frame rate; give more than 0 and at most 1000")
-    if not is_sequence(job.input):
-        raise UsageError(f"--fps {job.fps}: {job.input} has its own frame rate, which is kept; leave --fps out")
+        raise UsageError(f"--fps {fps}: is not a frame rate; give more than 0 and at most 1000")
+    if not is_sequence(path):
+        raise UsageError(f"--fps {fps}: {path} has its own frame rate, which is kept; leave --fps out")
     return rate.limit_denominator(1001)
 
 

@@ -195,8 +195,9 @@ def _window(job: EditJob, preset: dict[str, Any]) -> tuple[int, int]:
     """Frames of a window and how many of them overlap."""
     from vedit import engines
 
-    window = job.window or int(preset.get("frames", DEFAULT_WINDOW))
     longest = preset.get("max_frames")
+    usual = max(int(preset.get("frames", DEFAULT_WINDOW)), engines.least_window(job.method))
+    window = job.window or (usual if longest is None else min(usual, int(longest)))
     if longest is not None and window > int(longest):
         raise UsageError(f"--window {window}: {job.model} sees at most {longest} frames at once; lower --window")
     overlap = job.overlap

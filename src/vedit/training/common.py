@@ -20,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from vedit.errors import UsageError, VeditError
+from vedit.errors import UsageError, VeditError, of_writing
 from vedit.weights.bundle import sha256 as sha256
 
 _SAID = {"norm": "norm of the gradient", "weights": "sum of the weights"}  # in errors, by their names in the log
@@ -87,6 +87,14 @@ def check_free(folder: Path, resume: bool) -> None:
     """Raise ``UsageError`` where the folder of a training holds one that is not to be resumed."""
     if not resume and (folder / STATE).exists():
         raise UsageError(f"{folder}: holds a training already; add --resume to go on with it, or choose another folder")
+
+
+class Diverged(VeditError):
+    """A training whose figures are no numbers any more. ``what``: which of them, and when."""
+
+    def __init__(self, message: str, what: str) -> None:
+        super().__init__(message)
+        self.what = what
 
 
 class Run:
@@ -177,9 +185,8 @@ class Run:
         try:
             save_file(state, partial, metadata={key: str(value) for key, value in at.items()})
         except SafetensorError as error:
-            raise VeditError(
-                f"{self._state}: cannot be written ({error}); check the disk and the permissions"
-            ) from None
+            partial.unlink(missing_ok=True)
+            raise of_writing(self._state, error, ", and --resume goes on from the checkpoint before") from None
         partial.replace(self._state)
         meta = self._meta.with_suffix(".partial")
         meta.write_text(json.dumps({"identity": self.identity, **at}))
@@ -193,9 +200,9 @@ class Run:
         broken = next((name for name, value in values.items() if not math.isfinite(float(value))), None)
         if broken is not None:
             kept = "the checkpoint before is kept" if self._meta.exists() else "there is no checkpoint yet"
-            raise VeditError(
-                f"{self.folder}: the {_SAID.get(broken, broken)} is not finite at step {step}; {kept}; train again in "
-                "another folder with a lower learning rate"
+            what = f"the {_SAID.get(broken, broken)} is not finite at step {step}"
+            raise Diverged(
+                f"{self.folder}: {what}; {kept}; train again in another folder with a lower learning rate", what
             )
         self.say(" ".join(f"{k}={v}" for k, v in line.items()))
 

@@ -91,6 +91,7 @@ def train(
     rate_of_pictures: Fraction | None = None,
     choices: Mapping[str, Any] | None = None,
     log: Callable[[str], None] = print,
+    warn: Callable[[str], None] | None = None,
     progress: Progress | None = None,
     **given: Any,
 ) -> Path:
@@ -98,7 +99,8 @@ def train(
 
     ``stream``: which video of the clip. ``rate_of_pictures``: frames a second of numbered pictures. ``choices``:
     settings of the method's network, and of the training those of :data:`CHOICES`. ``given``: those of
-    :class:`Settings`, over what the model advises for the method, over the paper's. ``size``: short side of the
+    :class:`Settings`, over what the model advises for the method, over the paper's. ``warn``: gets told of a prompt
+    that is far from what the model knows, or too long for it. ``size``: short side of the
     pictures in pixels, by default an edit's. Raises ``InputError`` for a clip, ``UsageError`` for an option and
     ``ModelError`` for a model that cannot be used.
     """
@@ -113,6 +115,8 @@ def train(
     given |= training_choices({name: chosen.pop(name) for name in CHOICES if name in chosen})
     settings = replace(advised(recipe, bundle), **given, seed=seed)
     config = network_config(recipe, chosen)
+    if warn is not None and (strange := _strange(bundle, prompt)):
+        warn(strange)
     side = size or int(bundle.preset.get("size", 256))  # what an edit works at, unless it is told otherwise
     multiple = int(bundle.preset.get("multiple", 8))
     parts = clip_parts(clip, side, multiple, start, end, stream=stream, rate=rate_of_pictures)
@@ -128,6 +132,18 @@ def train(
         identity=identity, device=device, resume=resume, log=log, progress=progress,
     )  # fmt: skip
     return Path(output)
+
+
+def _strange(bundle: Bundle, prompt: str) -> str | None:
+    """A warning for a prompt that the model cannot make much of."""
+    from vedit import weights
+    from vedit.engines.shared import Knowledge
+    from vedit.nets.text import TextEncoder
+
+    parts = bundle.components
+    words = TextEncoder(weights.load_clip(parts["clip"]), weights.load_tokenizer(parts["tokenizer"]))
+    with torch.no_grad():
+        return Knowledge.of(bundle).warning(words, "prompt", prompt)
 
 
 def advised(recipe: Recipe, bundle: Bundle) -> Settings:

@@ -15,10 +15,16 @@ INK, FAINT, LINE, RAW = (40, 40, 40), (225, 225, 225), (180, 90, 20), (225, 195,
 
 
 def read_log(log: Path, name: str = "loss") -> tuple[np.ndarray, np.ndarray]:
-    """Steps and values of one quantity, (N,) each, by step; where a resumed run logged a step again, the later one."""
+    """Steps and values of one quantity, (N,) each, by step; where a resumed run logged a step again, the later one.
+
+    Lines that a full disk or a crash left half-written are passed over.
+    """
     values: dict[int, float] = {}
-    for line in log.read_text(encoding="utf-8").splitlines():
-        row = json.loads(line)
+    for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
         if name in row:
             values[int(row["step"])] = float(row[name])
     steps = sorted(values)

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vedit.errors import ModelError, VeditError
+from vedit.errors import ModelError, of_writing
 from vedit.weights.load import load_tensors
 from vedit.weights.search import PICKLES, expanded, refused
 
@@ -59,7 +59,8 @@ def save(folder: str | Path, about: About, tensors: Mapping[str, torch.Tensor]) 
     try:
         save_file(whole, partial, metadata=metadata(about))
     except SafetensorError as error:
-        raise VeditError(f"{folder / FILE}: cannot be written ({error}); check the disk and the permissions") from None
+        partial.unlink(missing_ok=True)
+        raise of_writing(folder / FILE, error, "") from None
     partial.chmod(folder.stat().st_mode & 0o666)  # as any file there, where save_file keeps it to its owner
     return partial.replace(folder / FILE)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from vedit.engines.tcve import TCVE
 from vedit.nets.tcve import TCVEConfig, TCVEUNet
 from vedit.training import one_clip
 
@@ -17,7 +18,7 @@ RECIPE = one_clip.Recipe(
     "tcve",
     TCVEUNet,
     TCVEConfig,
-    one_clip.Settings(steps=100, rate=3e-5, frames=16),
+    one_clip.Settings(steps=100, rate=3e-5, frames=TCVE.at_once),
     'Method: Wang et al., "Edit Temporal-Consistent Videos with Image Diffusion Model" (2023).',
 )
 

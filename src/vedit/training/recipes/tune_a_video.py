@@ -10,6 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from vedit.engines.tune_a_video import TuneAVideo
 from vedit.nets.tune_a_video import TuneAVideoConfig, TuneAVideoUNet
 from vedit.training import one_clip
 
@@ -17,7 +18,7 @@ RECIPE = one_clip.Recipe(
     "tune-a-video",
     TuneAVideoUNet,
     TuneAVideoConfig,
-    one_clip.Settings(steps=500, rate=3e-5, frames=24, save_every=50),
+    one_clip.Settings(steps=500, rate=3e-5, frames=TuneAVideo.at_once, save_every=50),
     'Method: Wu et al., "Tune-A-Video: One-Shot Tuning of Image Diffusion Models for Text-to-Video Generation" (2023).',
 )
 

@@ -5,7 +5,6 @@ The only place in vedit that reads a pickle, and then as plain tensors (``weight
 
 from __future__ import annotations
 
-import re
 import secrets
 import shutil
 from collections.abc import Callable
@@ -13,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vedit.errors import InputError, ModelError, ResourceError, UsageError, VeditError
+from vedit.errors import InputError, ModelError, ResourceError, UsageError, of_writing
 from vedit.weights import checkpoints
 from vedit.weights.search import BUNDLE, DIFFUSERS, expanded, locate
 
@@ -143,9 +142,7 @@ def _write_part(folder: Path, part: Part) -> None:
     try:
         save_file(tensors, file, metadata={"format": "pt"})
     except SafetensorError as error:
-        full = re.search(r"os error (28|122|27)\b", str(error))  # ENOSPC, EDQUOT, EFBIG
-        kind, what = (ResourceError, "the disk is full") if full else (VeditError, f"cannot be written ({error})")
-        raise kind(f"{file.parent}: {what}; make room or choose another --output; nothing was written") from None
+        raise of_writing(file.parent, error, " or choose another --output; nothing was written") from None
 
 
 def _parts_of(base: str | None) -> dict[str, Path]:
