@@ -19,6 +19,7 @@ import contextlib
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -131,6 +132,7 @@ def edit(case: dict[str, Any], row: dict[str, Any], output: Path, model: str, se
         from importlib import import_module
 
         adapter, began = output.with_suffix(".adapter"), time.perf_counter()
+        shutil.rmtree(adapter, ignore_errors=True)  # of a run that was cut off
         import_module(f"vedit.training.recipes.{method.replace('-', '_')}").train(
             clip=case["source"], prompt=case["source_prompt"], model=model, output=str(adapter), size=SIZE,
             threads=machine.cores(), choices=row.get("choices", {}), log=lambda line: None,
@@ -141,7 +143,9 @@ def edit(case: dict[str, Any], row: dict[str, Any], output: Path, model: str, se
         prompt=case["target_prompt"], method=method, model=model, codec="ffv1", device="cpu", size=SIZE,
         overwrite=True, settings=settings, adapter=None if adapter is None else str(adapter), threads=machine.cores(),
     )  # fmt: skip
-    os.environ["VEDIT_CACHE"] = str(output.with_name(output.name + ".cache"))  # nobody's: all is made anew
+    cache = output.with_name(output.name + ".cache")  # nobody's: all is made anew
+    shutil.rmtree(cache, ignore_errors=True)
+    os.environ["VEDIT_CACHE"] = str(cache)
     done = rendering.run(rendering.plan(job)).report()
     row["seconds"], row["peak_rss_mb"] = done["timings"]["total"], done["peak_rss_mb"]
     row["evaluations"] = done.get("evaluations")
@@ -295,11 +299,17 @@ def main() -> None:
         listed.write_text(json.dumps([case for case in cases if args.cases is None or case["seed"] < args.cases]))
         identity = weights.open_bundle(args.model, "text2image").sha256
         earlier = [json.loads(line) for line in kept.read_text().splitlines()] if kept.is_file() else []
-        earlier = [row for row in earlier if row.pop("model_sha256") == identity]
         for job in jobs:
-            rows += (found := [row for row in earlier if row["label"] == job["label"]])
             known = engines.settings_of(job["method"]).model_fields if job["method"] in METHODS else {}
             settings = {name: value for name, value in json.loads(args.settings).items() if name in known}
+            same = {"model_sha256": identity, "frames": args.frames, "settings": settings}
+            same |= {"label": job["label"], "choices": job.get("choices", {})}
+            asked = {(case["category"], case["seed"]) for case in json.loads(listed.read_text())}
+            found = [
+                row for row in earlier
+                if all(row[key] == value for key, value in same.items()) and (row["category"], row["seed"]) in asked
+            ]  # fmt: skip
+            rows += found
             spec = {"choices": {}, **job, "settings": settings, "cases": str(listed)}
             spec["done"] = [[row["category"], row["seed"]] for row in found]
             command = [sys.executable, __file__, "--out", str(args.out), "--model", args.model]
@@ -308,7 +318,7 @@ def main() -> None:
             for line in process.stdout:
                 rows.append(json.loads(line))
                 with kept.open("a") as file:
-                    file.write(json.dumps(rows[-1] | {"model_sha256": identity}) + "\n")
+                    file.write(json.dumps(rows[-1] | same) + "\n")
                 print(
                     {k: rows[-1].get(k) for k in ("label", "category", "seed", "psnr_reference", "seconds")}, flush=True
                 )

@@ -138,7 +138,9 @@ def test_cache_commands(real, empty_cache, monkeypatch):
     assert real("cache", "path").out == f"{empty_cache}\n"
     assert real("cache", "list").out == ""
     assert real("cache", "clear").out == "0 entries, 0.0 MB\n"
-    Cache.default().put("trajectories", "abc", {"latents": torch.zeros(500_000)}, {"prompt": "a red ball"})
+    Cache.default().put(
+        "trajectories", "abc".ljust(64, "0"), {"latents": torch.zeros(500_000)}, {"prompt": "a red ball"}
+    )
     listed = real("cache", "list").out
     assert "trajectories" in listed
     assert "2.0 MB" in listed

@@ -313,7 +313,7 @@ def test_the_command_takes_a_stream_and_numbered_pictures(tmp_path, model, clip,
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="has no limits of a process")
-def test_a_full_disk_while_training_is_exit_code_5(tmp_path, model, clip):
+def test_a_full_disk_while_training_is_exit_code_5(tmp_path, model, clip, environment):
     """A file size limit stands in for it; what was there before stays."""
     import resource
     import subprocess
@@ -322,7 +322,7 @@ def test_a_full_disk_while_training_is_exit_code_5(tmp_path, model, clip):
                str(tmp_path / "out"), "-m", str(model), "--steps", "1", "--size", "32", "--device", "cpu", "--threads",
                "1", "--progress", "none"]  # fmt: skip
     done = subprocess.run(
-        command, capture_output=True, text=True,
+        command, capture_output=True, text=True, env=environment | {"PYTHONDONTWRITEBYTECODE": "1"},
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096)),
     )  # fmt: skip
     assert done.returncode == 5 and "the disk is full" in done.stderr, done.stderr

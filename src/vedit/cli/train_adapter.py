@@ -91,7 +91,13 @@ class OneClip:
     end: End = None
     stream: Annotated[
         int | None,
-        _own("--stream", min=0, metavar="N", help="Video stream to tune to, by its number in vedit info."),
+        typer.Option(
+            "--stream",
+            min=0,
+            metavar="N",
+            show_default=False,
+            help="Video stream to tune to, by its number in vedit info. [the first]",
+        ),
     ] = None
     fps: Annotated[
         str | None, typer.Option("--fps", metavar="RATE", help="Frames a second of a sequence of images. [25]")

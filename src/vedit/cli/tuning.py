@@ -49,7 +49,8 @@ def _check_length(module: Any, plan: Plan) -> None:
     from vedit.training import one_clip
 
     settings = one_clip.advised(module.RECIPE, plan.bundle)
-    if plan.info.frames_declared and one_clip.fitted(settings, plan.edited_frames).frames < 2:
+    counted = plan.info.frames_declared and not plan.info.variable  # else the number of edited frames is a guess
+    if counted and one_clip.fitted(settings, plan.edited_frames).frames < 2:
         has = f"{plan.edited_frames} frame{'s' * (plan.edited_frames != 1)}"
         raise InputError(
             f"{plan.job.input}: has {has} to train {plan.job.method} on at a stride of {settings.stride}; motion takes "
@@ -136,7 +137,7 @@ def _taken(kept: Path, own: Path) -> bool:
 
 def _train(module: Any, plan: Plan, folder: str, style: str) -> None:
     from vedit.cli.progress import reporter
-    from vedit.errors import VeditError
+    from vedit.errors import ResourceError, VeditError
     from vedit.render import machine
     from vedit.render.checks import sequence_rate
     from vedit.training.common import Diverged
@@ -152,6 +153,13 @@ def _train(module: Any, plan: Plan, folder: str, style: str) -> None:
                     end=job.end, stream=job.stream, rate_of_pictures=sequence_rate(job.fps, job.input),
                     log=console.detail, progress=told.frames,
                 )  # fmt: skip
+        except ResourceError as error:
+            if "the disk is full" not in str(error):
+                raise
+            raise ResourceError(
+                f"--method {job.method}: no room for training an adapter in {Path(folder).parent}; make room there, or "
+                "let TMPDIR name another folder"
+            ) from error
         except Diverged as error:
             raise VeditError(
                 f"--method {job.method}: training an adapter for {job.input} failed, {error.what}; train one with "

@@ -162,10 +162,10 @@ def run(plan: Plan, progress: Progress | None = None) -> Result:
                     f"{job.input} cuts to another scene at frame {tally.cut}, of which the edit of the first one says "
                     f"nothing: from there on it is left as it is; edit that by itself with --start {tally.cut}"
                 )
-                if plan.motion is not None and plan.motion.goes_on_after(tally.cut):
+                for name in plan.motion.go_on_after(tally.cut) if plan.motion is not None else ():
                     warnings.append(
-                        f"tracks go on after that cut, so what they move stops on its way; --end {tally.cut} lets it "
-                        "arrive"
+                        f"{name}: goes on after that cut, so what it moves stops on its way; with --end {tally.cut} a "
+                        "track without times arrives before it, and one with times needs earlier ones"
                     )
             drift = tally.drift.grey_levels()
             if drift is not None and max(map(abs, drift)) > DRIFT_LIMIT:

@@ -50,9 +50,10 @@ class Motion:
             "crop": None if self.crop is None else list(self.crop),
         }
 
-    def goes_on_after(self, frame: int) -> bool:
-        """Whether a track has further to go than where it is at the frame before ``frame``."""
-        return bool((self.places[frame - 1 - self.extent.first :] != self.places[-1]).any())
+    def go_on_after(self, frame: int) -> list[str]:
+        """The names of tracks that have further to go than where they are at the frame before ``frame``."""
+        moves = (self.places[frame - 1 - self.extent.first :] != self.places[-1]).any((0, 2))
+        return [track.name for track, goes in zip(self.tracks, moves, strict=True) if goes]
 
     def request(self, width: int, height: int) -> Drag:
         """What the engine is asked for, at a working size of ``width``×``height`` pixels.
@@ -162,7 +163,10 @@ def resolve(job: EditJob, info: ClipInfo, wanted: TimeRange) -> Motion:
         still, why = left, "it has no track"
     if extent.frames > 1:
         warnings = tuple(
-            f"the region {region.name}: {why}, so it is asked to stand still; say how it moves with --track"
+            f"{why}, so the picture is asked to stand still"
+            if everywhere
+            else f"the region {region.name}: {why}, so it is asked to stand still"
+            + ("; say how it moves with --track" if job.command == "drag-motion" else "")
             for region in still
         )
     of_file = {id(track) for track in read}

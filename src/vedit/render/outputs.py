@@ -159,7 +159,8 @@ class Outputs:
         plan = self._plan
         return {
             "schema": sidecar.SCHEMA,
-            "job": plan.job.model_dump(mode="json"),
+            # Without --size each model works at its own, which another size said here would take from them.
+            "job": plan.job.model_dump(mode="json") | {"size": plan.asked_size},
             "versions": sidecar.versions(),
             "settings": plan.settings.model_dump(mode="json"),
             "model": {"name": plan.bundle.name, "sha256": plan.bundle.sha256},

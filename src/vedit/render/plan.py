@@ -65,6 +65,7 @@ class Plan:
     memory: MemoryPlan | None = None  # with --vram alone
     execution: Execution = field(default_factory=Execution)
     vae_dtype: str = ""  # of the autoencoder, which may need more than the networks
+    asked_size: int | None = None  # what --size said, where it did
 
     @property
     def hwaccel(self) -> str:
@@ -124,6 +125,8 @@ class Plan:
         told: dict[str, Any] = {"path": self.job.first_frame, "fit": self.job.fit, "instruction": self.job.instruction}
         drawing = self.drawing
         told["instruct_model"] = None if drawing is None else self.job.instruct_model
+        if drawing is not None:
+            told["working_size"] = [drawing.width, drawing.height]
         told["instruct_model_sha256"] = None if drawing is None else drawing.bundle.sha256
         if drawing is not None and drawing.memory is not None:
             told["memory_plan"] = drawing.memory.report()

@@ -138,7 +138,7 @@ def plan(job: EditJob) -> Plan:
         edited, len(shares), work.evaluations, cost.memory_mb, cost.seconds, warnings, tuple(tight), mask,
         adapter=carried, accelerator=accelerator, notes=notes, motion=motion, first_frame=first_frame, memory=limited,
         drawing=drawing,
-        execution=execution, vae_dtype=memory_plans.vae_dtype(bundle, dtype),
+        execution=execution, vae_dtype=memory_plans.vae_dtype(bundle, dtype), asked_size=asked,
     )  # fmt: skip
 
 

@@ -186,7 +186,8 @@ class Run:
             save_file(state, partial, metadata={key: str(value) for key, value in at.items()})
         except SafetensorError as error:
             partial.unlink(missing_ok=True)
-            raise of_writing(self._state, error, ", and --resume goes on from the checkpoint before") from None
+            kept = ", and --resume goes on from the checkpoint before" if self._meta.exists() else ""
+            raise of_writing(self._state, error, kept) from None
         partial.replace(self._state)
         meta = self._meta.with_suffix(".partial")
         meta.write_text(json.dumps({"identity": self.identity, **at}))

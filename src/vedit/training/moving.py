@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import IO, TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -79,8 +80,8 @@ def read_clips(
 ) -> OwnClips:  # fmt: skip
     """Clips from files, of which squares of ``size`` pixels are seen.
 
-    ``scale``: pixels of the clips' short side, by default as many. ``folder``: where decoded frames are kept, in files
-    without a name that are gone with the process: they need the disk's room and no memory. Raises ``InputError`` and
+    ``scale``: pixels of the clips' short side, by default as many. ``folder``: where decoded frames are kept, in a file
+    without a name that is gone with the process: they need the disk's room and no memory. Raises ``InputError`` and
     ``UsageError``.
     """
     from vedit.training.common import sha256
@@ -88,26 +89,29 @@ def read_clips(
 
     if size < multiple:
         raise UsageError(f"--size {size}: the model works on multiples of {multiple} pixels; give at least one")
-    clips, span = [], (frames - 1) * stride + 1
-    for path in paths:
-        clip = _on_disk(clip_parts(path, max(size, scale or 0), multiple, start, end), folder)
-        if len(clip) < span:
-            raise InputError(
-                f"{path}: has {len(clip)} frames to train on, and a step sees {frames} at a stride of {stride}, "
-                f"{span} in all; lower --frames or --stride"
-            )
-        clips.append(clip)
+    shapes, span = [], (frames - 1) * stride + 1
+    with tempfile.TemporaryFile(dir=folder) as file:
+        for path in paths:
+            shape = _append(file, clip_parts(path, max(size, scale or 0), multiple, start, end))
+            if shape[0] < span:
+                raise InputError(
+                    f"{path}: has {shape[0]} frames to train on, and a step sees {frames} at a stride of {stride}, "
+                    f"{span} in all; lower --frames or --stride"
+                )
+            shapes.append(shape)
+        file.flush()
+        whole = np.memmap(file, np.uint8, "r")  # one for all: each holds a file open
+    ends = np.cumsum([math.prod(shape) for shape in shapes])
+    clips = [part.reshape(shape) for part, shape in zip(np.split(whole, ends[:-1]), shapes, strict=True)]
     identity = ",".join(sha256(Path(path)) for path in paths) + f":{frames}:{size}:{scale}:{stride}:{start}:{end}"
     return OwnClips(clips, frames, size // multiple * multiple, stride, identity)
 
 
-def _on_disk(parts: Iterable[Tensor], folder: str | Path | None) -> np.ndarray:
-    """(F, H, W, 3) uint8 of a clip that comes in ``parts`` (n, 3, H, W)."""
+def _append(file: IO[bytes], parts: Iterable[Tensor]) -> tuple[int, ...]:
+    """Write a clip that comes in ``parts`` (n, 3, H, W) uint8 behind the others; returns its shape (F, H, W, 3)."""
     count, shape = 0, (0, 0, 3)
-    with tempfile.TemporaryFile(dir=folder) as file:
-        for part in parts:
-            frames = part.permute(0, 2, 3, 1).contiguous().numpy()
-            file.write(frames.tobytes())
-            count, shape = count + len(frames), frames.shape[1:]
-        file.flush()
-        return np.memmap(file, np.uint8, "r", shape=(count, *shape))
+    for part in parts:
+        frames = part.permute(0, 2, 3, 1).contiguous().numpy()
+        file.write(frames.tobytes())
+        count, shape = count + len(frames), frames.shape[1:]
+    return count, *shape

@@ -127,6 +127,8 @@ def train(
         raise InputError(f"{clip}: has {has} to train on at a stride of {settings.stride}; motion takes two at least")
     hashes = [sha256(file) for file in find(clip).files]
     identity = {"clip": "".join(hashes), "stream": stream, "start": start, "end": end, "size": side}
+    if rate_of_pictures is not None:
+        identity["fps"] = str(rate_of_pictures)
     tune(
         recipe, latents, prompt, bundle, Path(output), settings, config,
         identity=identity, device=device, resume=resume, log=log, progress=progress,

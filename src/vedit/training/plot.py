@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,17 +17,17 @@ LEFT, RIGHT, TOP, BOTTOM = 90, 24, 44, 50
 INK, FAINT, LINE, RAW = (40, 40, 40), (225, 225, 225), (180, 90, 20), (225, 195, 165)  # BGR
 
 
-def read_log(log: Path, name: str = "loss") -> tuple[np.ndarray, np.ndarray]:
-    """Steps and values of one quantity, (N,) each, by step; where a resumed run logged a step again, the later one.
-
-    Lines that a full disk or a crash left half-written are passed over.
-    """
-    values: dict[int, float] = {}
+def rows_of(log: Path) -> Iterator[dict[str, Any]]:
+    """The lines of a run's log. What a full disk or a crash left half-written is passed over."""
     for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            row = json.loads(line)
-        except ValueError:
-            continue
+        with contextlib.suppress(ValueError):
+            yield json.loads(line)
+
+
+def read_log(log: Path, name: str = "loss") -> tuple[np.ndarray, np.ndarray]:
+    """Steps and values of one quantity, (N,) each, by step; where a resumed run logged a step again, the later one."""
+    values: dict[int, float] = {}
+    for row in rows_of(log):
         if name in row:
             values[int(row["step"])] = float(row[name])
     steps = sorted(values)

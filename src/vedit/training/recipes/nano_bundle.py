@@ -26,6 +26,7 @@ from torch import Tensor
 from vedit import engines, weights
 from vedit.nets.text import TextEncoder
 from vedit.training.common import BEGAN, sha256
+from vedit.training.plot import rows_of
 from vedit.training.recipes import nano_image2video, nano_revideo
 from vedit.training.recipes.clip import PIXEL_MEAN, PIXEL_STD, VISION
 from vedit.training.recipes.nano_instruct import SCHEDULER
@@ -377,8 +378,7 @@ def last_check(log: Path) -> dict[str, float]:
     """The last line of a training's log that holds figures of clips kept out of it; empty without one."""
     if not log.exists():
         return {}
-    lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
-    return next((line for line in reversed(lines) if "first_error" in line), {})
+    return next((row for row in reversed(list(rows_of(log))) if "first_error" in row), {})
 
 
 def _header(file: Path) -> dict[str, Any]:
