@@ -42,15 +42,15 @@ def follow_patches(here: np.ndarray, there: np.ndarray, places: np.ndarray) -> n
     reach = max(2.0, _REACH * min(height, width))
     side = np.linspace(-reach, reach, _GRID)
     patches = places[:, None] + np.stack(np.meshgrid(side, side), -1).reshape(-1, 2)
-    inside = ((patches >= 0) & (patches <= np.array([width - 1, height - 1]))).all(-1)  # False for NaN
+    inside: np.ndarray = ((patches >= 0) & (patches <= np.array([width - 1, height - 1]))).all(-1)  # False for NaN
     found, good = follow_points(here, there, patches[inside])  # all at once: the pyramids of the frames are built once
     moves = np.full(patches.shape, np.nan)
     moves[inside] = np.where(good[:, None], found - patches[inside].astype(np.float32), np.nan)
     went = np.full(places.shape, np.nan)
-    for number, (move, seen) in enumerate(zip(moves, inside, strict=True)):
-        agree = ~np.isnan(move[:, 0])
-        if agree.sum() >= max(1, min(_ENOUGH, seen.sum())):
-            went[number] = places[number] + np.median(move[agree], axis=0)
+    for number in range(len(places)):
+        agree = ~np.isnan(moves[number, :, 0])
+        if agree.sum() >= max(1, min(_ENOUGH, int(inside[number].sum()))):
+            went[number] = places[number] + np.median(moves[number, agree], axis=0)
     return went
 
 

@@ -207,8 +207,8 @@ def _frame_count(container: Any, video: Any, duration: Fraction | None, rate: Fr
     usual = max(1, math.floor(duration * rate + Fraction(1, 2))) if duration else None
     # The index of a fragmented mp4 counts its first fragment at most, and samples that an edit list leaves out; in one
     # that is true, FFmpeg has the average rate from that very number.
-    indexed = container.format.name.startswith("mov") and usual is not None
-    if video.frames > 0 and not (indexed and abs(video.frames - usual) > 1 + usual / 50):
+    indexed = container.format.name.startswith("mov")
+    if video.frames > 0 and not (indexed and usual is not None and abs(video.frames - usual) > 1 + usual / 50):
         return video.frames, True
     # FFmpeg counts no frames in Matroska: in a file that it wrote, the statistics are those of the file before.
     tags = {key.upper(): value for key, value in container.metadata.items()}
