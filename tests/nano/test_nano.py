@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from vedit import engines, weights
+from vedit.diffusion.words import align
 from vedit.engines.base import Window
 from vedit.nets.text import TextEncoder
 from vedit.world import operations, phrasings
@@ -114,3 +115,34 @@ def test_foreign_requests_are_warned_about_and_known_ones_are_not(engine):
     assert np.mean(foreign) >= 0.7 and np.mean(known) <= 0.1
     message = next(filter(None, (engine.knows(text) for text in strange)))
     assert "snow" in message and "--model" in message
+
+
+@pytest.fixture(scope="module")
+def text():
+    parts = weights.open_bundle("nano", "text2image").components
+    return TextEncoder(weights.load_clip(parts["clip"]), weights.load_tokenizer(parts["tokenizer"]))
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "changed"),
+    [
+        ("a man is skiing", "a man is skiing, watercolor", (set(), {",", "watercolor"})),
+        ("a red ball, on grass", "a blue ball on grass", ({"red", ","}, {"blue"})),
+        ("sketch: a ball.", "sketch: a cube.", ({"ball"}, {"cube"})),
+    ],
+)
+def test_punctuation_is_no_part_of_a_word(text, source, target, changed):
+    words = [text.words(prompt) for prompt in (source, target)]
+    aligned = align(*words, text.length)
+    for side, columns, expected in zip(words, (aligned.source, aligned.target), changed, strict=True):
+        assert {word for word, own in side if set(own) & set(columns)} == expected
+    for prompt, side in zip((source, target), words, strict=True):
+        assert "".join(word for word, _ in side) == prompt.replace(" ", "")
+        columns = [column for _, own in side for column in own]
+        assert columns == list(range(1, 1 + len(columns)))
+
+
+def test_words_that_are_lost_are_none(text):
+    words = text.words(200 * "ball ")
+    assert {word for word, _ in words} == {"ball"}
+    assert max(column for _, columns in words for column in columns) == text.length - 2

@@ -55,13 +55,13 @@ class TextEncoder(nn.Module):
 
         A word is what the tokenizer splits into tokens by itself: punctuation is none of the word before it.
         """
-        made = self.tokenizer(text, return_offsets_mapping=True, truncation=True, max_length=self.length)
+        made = self.tokenizer(text, return_offsets_mapping=True, verbose=False)
         found: dict[int, tuple[int, int, list[int]]] = {}
         for column, (word, (start, end)) in enumerate(zip(made.word_ids(0), made["offset_mapping"], strict=True)):
             if word is not None:  # begin and end of the text are no words
                 first, _, columns = found.get(word, (start, end, []))
-                found[word] = first, end, [*columns, column]
-        return [(text[start:end], columns) for start, end, columns in found.values()]
+                found[word] = first, end, columns + ([column] if column < self.length - 1 else [])
+        return [(text[start:end], columns) for start, end, columns in found.values() if columns]
 
     def lost(self, text: str) -> int:
         """How many tokens at the end of ``text`` do not fit."""
