@@ -139,13 +139,27 @@ def test_a_window_sees_the_last_frames_of_the_one_before(method, bundle, trained
     assert not torch.allclose(second.frames, fresh.frames, atol=1e-4)
     assert torch.equal(*alone), "without context there is nothing to see"
     kept = second.carry.kept
-    assert kept.source.shape[0] == 2 and all(len(edit) == 2 for edit in kept.edits.values())
+    going = 2 + method.anchored
+    assert kept.source.shape[0] == going and all(len(edit) == going for edit in kept.edits.values())
     # At most as many go along as there were.
     wide = build(method, bundle, trained(method), context=3)
     carried = wide.edit(Window(frames[:3], 0), PAIR).carry
     assert carried.kept.source.shape[0] == 3
     with torch.inference_mode():
         torch.testing.assert_close(carried.kept.source, wide.codec.encode(frames[:3]))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_tune_a_video_looks_at_the_first_frame_in_every_window(method, bundle, trained):
+    frames, carry = clip_frames(6), None
+    engine = build(method, bundle, trained(method), context=1)
+    with torch.inference_mode():
+        latents = engine.codec.encode(frames)
+    for start in (0, 2, 4):
+        carry = engine.edit(Window(frames[start : start + 2], start, 0, carry), PAIR).carry
+        expected = [0, start + 1] if method.anchored else [start + 1]
+        torch.testing.assert_close(carry.kept.source, latents[expected])
+    assert method.anchored == (method is TuneAVideo)
 
 
 def test_a_second_edit_takes_the_way_back_from_the_cache_but_not_from_another_adapters(bundle, trained, tmp_path):

@@ -45,7 +45,10 @@ class OneShotSettings(InversionSettings):
 
 @dataclass(frozen=True, eq=False)
 class Kept:
-    """The last frames of a window. ``source``: (K, C, h, w) latents; ``edits``: theirs of the edit, by step index."""
+    """Frames that go along with the next window: the last ones, and the first of all where a method looks at that.
+
+    ``source``: (K, C, h, w) latents; ``edits``: theirs of the edit, by step index.
+    """
 
     source: torch.Tensor
     edits: dict[int, torch.Tensor]
@@ -60,6 +63,7 @@ class OneShotEngine(PromptEngine):
     takes_adapter: ClassVar[bool] = True
     tunes_to_clip: ClassVar[bool] = True
     at_once: ClassVar[int]  # frames that the paper trains and edits together
+    anchored: ClassVar[bool] = False  # whether every frame looks at the first of the clip
     hinders: ClassVar[Mapping[str, str]] = {"compile": "what it adds hangs on the network's layers as hooks"}
 
     def __init__(self, *parts: Any, **more: Any) -> None:
@@ -101,8 +105,13 @@ class OneShotEngine(PromptEngine):
 
     @classmethod
     def work(cls, settings: Any, schedule: Schedule, share: Share) -> Work:
-        """See :meth:`ModelEngine.work`. The last frames of the window before go along; the training is not counted."""
-        return super().work(settings, schedule, Share(share.new + settings.context * share.before))
+        """See :meth:`ModelEngine.work`. What goes along of the windows before counts; the training does not."""
+        return super().work(settings, schedule, Share(share.new + cls.along(settings) * share.before))
+
+    @classmethod
+    def along(cls, settings: Any) -> int:
+        """How many frames of the windows before the network sees beside a window's own."""
+        return settings.context + (cls.anchored and settings.context > 0)
 
     def predict_all(self, z: torch.Tensor, timestep: int, texts: tuple[str, ...], tally: Tally) -> torch.Tensor:
         """The tuned network's output for a clip of latents (N, C, h, w) and some texts: float32, (B, N, C, h, w)."""
@@ -123,12 +132,14 @@ class OneShotEngine(PromptEngine):
         back = PromptPair(prompt.source if settings.inversion_prompt == "source" else "", prompt.target)
         trajectory = self.inverted(whole, back, tally)
         texts = {guidance.UNCOND: settings.negative_prompt, guidance.FULL: prompt.target}
-        first = max(0, len(whole) - settings.context)
+        on = list(range(max(0, len(whole) - settings.context), len(whole)))
+        if self.anchored and on and on[0] > 0:
+            on = [0, *on]
         edits: dict[int, torch.Tensor] = {}
 
         def denoise(z: torch.Tensor, step: Step) -> torch.Tensor:
             clip = torch.cat([before.edits[step.index], z]) if count else z
-            edits[step.index] = clip[first:]
+            edits[step.index] = clip[on]
 
             def together(branches: tuple[str, ...]) -> torch.Tensor:
                 return self.predict_all(clip, step.timestep, tuple(texts[branch] for branch in branches), tally)
@@ -139,7 +150,7 @@ class OneShotEngine(PromptEngine):
 
         noise = trajectory.noise[count:]
         latents = ddim(denoise, noise, self.schedule, settings.steps, start=trajectory.start, progress=progress)
-        return latents, Kept(whole[first:], edits)
+        return latents, Kept(whole[on], edits)
 
     def knows(self, prompt: PromptPair) -> str | None:
         """As :meth:`PromptEngine.knows`, and a warning when the adapter's clip was described in other words."""

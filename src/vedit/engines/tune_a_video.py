@@ -4,8 +4,9 @@ Wu et al., "Tune-A-Video: One-Shot Tuning of Image Diffusion Models for Text-to-
 source's latents go back to noise through the tuned network (:mod:`vedit.nets.tune_a_video`), and from there to the edit
 by the target prompt.
 
-The paper edits a clip in one piece. Here a later window sees, before its own frames, the last ones of the window before
-(``context``), and what each of its frames attends to beside the one before it is the first of *those*, not the clip's.
+The paper edits a clip in one piece. Here a later window sees, before its own frames, the first frame of the shot, which
+every frame attends to beside the one before it, and the last ones of the window before (``context``). Attention over
+the frames knows no places in time, so what lies between does not have to be there.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ class TuneAVideo(OneShotEngine):
     Network = TuneAVideoUNet
     Config = TuneAVideoConfig
     at_once = 24
+    anchored = True
 
 
 ENGINE = TuneAVideo
