@@ -42,7 +42,8 @@ def follow_patches(here: np.ndarray, there: np.ndarray, places: np.ndarray) -> n
     reach = max(2.0, _REACH * min(height, width))
     side = np.linspace(-reach, reach, _GRID)
     patches = places[:, None] + np.stack(np.meshgrid(side, side), -1).reshape(-1, 2)
-    inside: np.ndarray = ((patches >= 0) & (patches <= np.array([width - 1, height - 1]))).all(-1)  # False for NaN
+    within = (patches >= 0) & (patches <= np.array([width - 1, height - 1]))  # False for NaN
+    inside = np.logical_and.reduce(within, axis=-1)
     found, good = follow_points(here, there, patches[inside])  # all at once: the pyramids of the frames are built once
     moves = np.full(patches.shape, np.nan)
     moves[inside] = np.where(good[:, None], found - patches[inside].astype(np.float32), np.nan)
