@@ -112,8 +112,10 @@ def check_execution(method: str, execution: Execution) -> None:
 
 def along(method: str, settings: BaseModel) -> int:
     """How many frames of the window before the network of ``method`` sees beside a window's own."""
+    if not tunes_to_clip(method):
+        return 0
     engine: Any = _engine(method)
-    return int(engine.along(settings)) if tunes_to_clip(method) else 0
+    return int(engine.along(settings))
 
 
 def branches(method: str, settings: BaseModel) -> int:
