@@ -39,12 +39,16 @@ class ResourceError(VeditError):
     exit_code = 5
 
 
+class DiskFull(ResourceError):
+    """No room on the disk. Exit code 5."""
+
+
 def of_writing(file: object, error: Exception, instead: str) -> VeditError:
     """For a file that safetensors could not write, which tells of a full disk in its text only. ``instead``: what to do
     where it is full."""
     full = re.search(r"os error (28|122|27)\b", str(error))  # ENOSPC, EDQUOT, EFBIG
     if full:
-        return ResourceError(f"{file}: the disk is full; make room{instead}")
+        return DiskFull(f"{file}: the disk is full; make room{instead}")
     return VeditError(f"{file}: cannot be written ({error}); check the disk and the permissions")
 
 

@@ -90,7 +90,7 @@ def test_a_clip_too_short_to_train_on_is_said_before_anything_is_loaded(edit, mo
     from vedit import weights
 
     monkeypatch.setattr(weights, "load_vae", lambda *_: pytest.fail("loaded"))
-    with pytest.raises(InputError, match="has 1 frame to train tcve on"):
+    with pytest.raises(InputError, match="has 1 frame to train on"):
         edit("a.mp4", "snow", "--method", "tcve", "--end", "1", *more)
 
 

@@ -45,17 +45,10 @@ def foreseen(plan: Plan) -> int:
 
 def _check_length(module: Any, plan: Plan) -> None:
     """Raise ``InputError`` where the clip is known to be too short to train on, before a model is loaded for it."""
-    from vedit.errors import InputError
     from vedit.training import one_clip
 
-    settings = one_clip.advised(module.RECIPE, plan.bundle)
-    counted = plan.info.frames_declared and not plan.info.variable  # else the number of edited frames is a guess
-    if counted and one_clip.fitted(settings, plan.edited_frames).frames < 2:
-        has = f"{plan.edited_frames} frame{'s' * (plan.edited_frames != 1)}"
-        raise InputError(
-            f"{plan.job.input}: has {has} to train {plan.job.method} on at a stride of {settings.stride}; motion takes "
-            "two at least"
-        )
+    if plan.info.frames_declared and not plan.info.variable:  # else the number of edited frames is a guess
+        one_clip.fitted(one_clip.advised(module.RECIPE, plan.bundle), plan.edited_frames, plan.job.input)
 
 
 def _recipe(plan: Plan) -> tuple[Any, str]:
@@ -137,7 +130,7 @@ def _taken(kept: Path, own: Path) -> bool:
 
 def _train(module: Any, plan: Plan, folder: str, style: str) -> None:
     from vedit.cli.progress import reporter
-    from vedit.errors import ResourceError, VeditError
+    from vedit.errors import DiskFull, VeditError
     from vedit.render import machine
     from vedit.render.checks import sequence_rate
     from vedit.training.common import Diverged
@@ -153,10 +146,8 @@ def _train(module: Any, plan: Plan, folder: str, style: str) -> None:
                     end=job.end, stream=job.stream, rate_of_pictures=sequence_rate(job.fps, job.input),
                     log=console.detail, progress=told.frames,
                 )  # fmt: skip
-        except ResourceError as error:
-            if "the disk is full" not in str(error):
-                raise
-            raise ResourceError(
+        except DiskFull as error:
+            raise DiskFull(
                 f"--method {job.method}: no room for training an adapter in {Path(folder).parent}; make room there, or "
                 "let TMPDIR name another folder"
             ) from error

@@ -121,10 +121,7 @@ def train(
     multiple = int(bundle.preset.get("multiple", 8))
     parts = clip_parts(clip, side, multiple, start, end, stream=stream, rate=rate_of_pictures)
     latents = encode(weights.load_vae(bundle.components["vae"]).to(device), parts, device)
-    settings = fitted(settings, len(latents))
-    if settings.frames < 2:
-        has = f"{len(latents)} frame{'s' * (len(latents) != 1)}"
-        raise InputError(f"{clip}: has {has} to train on at a stride of {settings.stride}; motion takes two at least")
+    settings = fitted(settings, len(latents), clip)
     hashes = [sha256(file) for file in find(clip).files]
     identity = {"clip": "".join(hashes), "stream": stream, "start": start, "end": end, "size": side}
     if rate_of_pictures is not None:
@@ -155,9 +152,16 @@ def advised(recipe: Recipe, bundle: Bundle) -> Settings:
     return replace(recipe.settings, **{name: value for name, value in advice.items() if name in known})
 
 
-def fitted(settings: Settings, frames: int) -> Settings:
-    """For a clip of so many frames, which may be fewer than a step would see."""
-    return replace(settings, frames=min(settings.frames, len(range(0, frames, settings.stride))))
+def fitted(settings: Settings, frames: int, clip: str | Path | None = None) -> Settings:
+    """For a clip of so many frames, which may be fewer than a step would see.
+
+    Raises ``InputError`` where ``clip`` is named and has too few.
+    """
+    seen = min(settings.frames, len(range(0, frames, settings.stride)))
+    if clip is not None and seen < 2:
+        has = f"{frames} frame{'s' * (frames != 1)}"
+        raise InputError(f"{clip}: has {has} to train on at a stride of {settings.stride}; motion takes two at least")
+    return replace(settings, frames=seen)
 
 
 def tune(

@@ -106,10 +106,15 @@ def union(regions: Sequence[Region]) -> np.ndarray:
     return np.maximum.reduce([region.grey for region in regions])
 
 
+def _holder(track: Track, regions: Sequence[Region]) -> int | None:
+    """The first region that holds a track's first point."""
+    return next((number for number, region in enumerate(regions) if region.holds(track.points[0])), None)
+
+
 def owner(track: Track, regions: Sequence[Region], error: type[VeditError] = UsageError) -> int:
     """Which region a track belongs to: the first that holds its first point. Raises ``error`` if none does, or if the
     track leads out of all regions."""
-    found = next((number for number, region in enumerate(regions) if region.holds(track.points[0])), None)
+    found = _holder(track, regions)
     names = ", ".join(region.name for region in regions)
     if found is None:
         x, y = track.points[0]
@@ -160,8 +165,8 @@ def draw(rgb: np.ndarray, regions: Sequence[Region], tracks: Sequence[Track], ma
         cv2.drawContours(picture, outlines, -1, _COLOURS[number % len(_COLOURS)], unit, cv2.LINE_AA)
     for number, track in enumerate(tracks):
         # A way that was found in the clip may leave its region between two frames.
-        own = next((place for place, region in enumerate(regions) if region.holds(track.points[0])), number)
-        colour = _COLOURS[own % len(_COLOURS)]
+        own = _holder(track, regions)
+        colour = _COLOURS[(number if own is None else own) % len(_COLOURS)]
         line = np.round(track.points * 16).astype(np.int32)[:, None]
         cv2.polylines(picture, [line], False, (0, 0, 0), 3 * unit, cv2.LINE_AA, 4)
         cv2.polylines(picture, [line], False, colour, unit, cv2.LINE_AA, 4)

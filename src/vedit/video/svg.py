@@ -23,7 +23,6 @@ _FAR = 1e9  # units that no drawing has
 _STEPS = 24  # straight pieces of a curve
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 _TOKEN = re.compile(r"([MmLlHhVvCcSsQqTtAaZz])|(" + _NUMBER.pattern + r")|([\s,]+)|(.)", re.DOTALL)
-_FLAG = re.compile(r"(?!)()|([01])()()")  # with the groups of _TOKEN
 _COUNT = {"M": 2, "L": 2, "H": 1, "V": 1, "C": 6, "S": 4, "Q": 4, "T": 2, "A": 7, "Z": 0}
 _CALL = re.compile(r"\s*,?\s*(\w+)\s*\(([^)]*)\)")
 
@@ -145,30 +144,38 @@ def _points(where: str, tag: str, attributes: dict[str, str]) -> np.ndarray | No
 def _commands(where: str, text: str) -> Iterator[tuple[str, list[float]]]:
     """(letter, its numbers) of path data; what is repeated without a letter gets one of its own."""
     letter, numbers = "", []
-    for match in [*_tokens(text), None]:
-        if match is not None and match[4]:
-            raise InputError(f"{where}: the path cannot be read at {match[4]!r} ({text[:40]!r})")
-        if match is not None and match[2]:
-            if not letter:
-                raise InputError(f"{where}: the path begins with {match[2]!r}; it should begin with M")
-            numbers += _numbers(where, [match[2]])
-        if match is None or match[1]:
+    for kind, found in _tokens(text):
+        if kind == "other":
+            raise InputError(f"{where}: the path cannot be read at {found!r} ({text[:40]!r})")
+        if kind == "letter":
             yield from _split(where, letter, numbers)
-            letter, numbers = match[1] if match is not None else "", []
+            letter, numbers = found, []
+        elif not letter:
+            raise InputError(f"{where}: the path begins with {found!r}; it should begin with M")
+        else:
+            numbers += _numbers(where, [found])
+    yield from _split(where, letter, numbers)
 
 
-def _tokens(text: str) -> Iterator[re.Match[str]]:
-    """Letters, numbers and what is between them. The flags of an arc are single digits, often without a gap after."""
+def _tokens(text: str) -> Iterator[tuple[str, str]]:
+    """("letter", "number" or "other", its text). The flags of an arc are single digits, often without a gap after."""
     at, letter, count = 0, "", 0
     while at < len(text):
-        flag = _FLAG.match(text, at) if letter in "Aa" and letter and count % 7 in (3, 4) else None
-        match = flag or _TOKEN.match(text, at)
+        match = _TOKEN.match(text, at)
         assert match is not None  # its last way is any character
+        if letter in ("A", "a") and count % 7 in (3, 4) and text[at] in "01":
+            at, count = at + 1, count + 1
+            yield "number", text[at - 1]
+            continue
         at = match.end()
         if match[1]:
             letter, count = match[1], 0
-        count += match[2] is not None
-        yield match
+            yield "letter", letter
+        elif match[2]:
+            count += 1
+            yield "number", match[2]
+        elif match[4]:
+            yield "other", match[4]
 
 
 def _split(where: str, letter: str, numbers: list[float]) -> Iterator[tuple[str, list[float]]]:
