@@ -186,13 +186,6 @@ def test_same_frames_give_the_same_bytes(tmp_path: Path) -> None:
         assert (tmp_path / f"a{suffix}").read_bytes() == (tmp_path / f"b{suffix}").read_bytes()
 
 
-def test_streams_that_do_not_fit_are_named_and_dropped(tmp_path: Path) -> None:
-    source = make_clip(tmp_path / "in.mp4", audio=1)
-    warnings = copy(source, tmp_path / "out.webm")
-    assert any("audio stream 1" in w and "webm" in w for w in warnings)
-    assert probe(tmp_path / "out.webm").audio == ()
-
-
 def test_subtitles_attachments_and_cover_art_are_copied(tmp_path: Path) -> None:
     source = make_clip(tmp_path / "in.mkv", audio=1, subtitles=[(0.0, 0.2, "one"), (0.2, 0.4, "two")],
                        attachment=("font.ttf", "font/ttf", b"not a font" * 9))  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import io
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -15,6 +15,7 @@ import av.error
 import av.stream
 import numpy as np
 
+from vedit.video import conversions
 from vedit.video.clip import ClipInfo
 from vedit.video.info import DISPOSITIONS
 
@@ -41,7 +42,7 @@ class _Route:
     stream: Any
     last: int | None = None  # decoding time of the packet before, and what is added to the source's
     shift: int = 0
-    convert: Callable[[Any], Any] | None = None
+    convert: conversions.Convert | None = None
     begun: bool = False
 
     def straighten(self, packet: Any) -> bool:
@@ -104,19 +105,17 @@ class Copier:
             return self._attach_cover(container, stream, what)
         if _accepts(self.format, stream):
             return self._template(container, stream, what)
-        convert = _CONVERSIONS.get((self.format, codec)) if stream.type == "subtitle" else None
-        if convert is not None:
-            target, change = convert
-            if target == "mov_text":
-                # Its encoder writes the sample description that mp4 needs; the packets are made here.
-                made = container.add_stream(target)
-                made.codec_context.subtitle_header = _ASS_HEADER
-                made.codec_context.time_base = stream.time_base
-            else:
-                made = container.add_mux_stream(target, time_base=stream.time_base)
+        converted = None
+        if stream.type == "subtitle":
+            converted = conversions.subtitles(container, self.format, stream, codec)
+        elif stream.type == "audio":
+            converted = conversions.sound(container, self.format, stream, self.warnings)
+        if converted is not None:
+            made, convert, target = converted
             self._describe(made, stream, what)
-            self.warnings.append(f"{what} becomes {target}: styles are not kept")
-            return _Route(made, convert=change)
+            why = "styles are not kept" if stream.type == "subtitle" else f"{self.format} cannot hold it as it is"
+            self.warnings.append(f"{what} becomes {target}: {why}")
+            return _Route(made, convert=convert)
         self.warnings.append(f"{what} is dropped: {self.format} cannot hold it")
         return None
 
@@ -160,6 +159,7 @@ class Copier:
                     self.pending = None
                 if self.pending is None:
                     self.packets = None
+                    self._flush(container)
                     return
                 self._delay(self.pending)
                 self._straighten(self.pending)
@@ -179,10 +179,6 @@ class Copier:
             route = self.routes.get(packet.stream.index)
             if route is None:
                 continue
-            if route.convert is not None:
-                packet = route.convert(packet)
-                if packet is None:
-                    continue
             if packet.pts is None:
                 packet.pts = packet.dts
             if self.format == "avi" and not route.begun and float(packet.pts * packet.time_base) > _NOTICED:
@@ -191,6 +187,17 @@ class Copier:
                     "avi begins all sound at zero"
                 )
             route.begun = True
+            self._mux(container, route, [packet] if route.convert is None else route.convert(packet))
+
+    def _flush(self, container: Any) -> None:
+        """What encoders of sound still hold."""
+        for route in self.routes.values():
+            if route.convert is not None:
+                self._mux(container, route, route.convert(None))
+
+    @staticmethod
+    def _mux(container: Any, route: _Route, packets: list[Any]) -> None:
+        for packet in packets:
             packet.stream = route.stream
             container.mux(packet)
 
@@ -333,46 +340,3 @@ _OTHER_CODES: dict[str, str] = {
     "ron": "rum", "slk": "slo", "bod": "tib", "cym": "wel", "swe": "sve",
 }  # fmt: skip
 _OTHER_CODES |= {other: code for code, other in _OTHER_CODES.items()}
-_TAGS = re.compile(r"<[^<>]*>|\{\\[^{}]*\}")
-_ASS_FIELDS = 8  # before the text of an ASS event in Matroska: ReadOrder, Layer, Style, Name, three margins, Effect
-_ASS_HEADER = (
-    b"[Script Info]\r\nScriptType: v4.00+\r\nPlayResX: 384\r\nPlayResY: 288\r\n\r\n[V4+ Styles]\r\n"
-    b"Format: Name, Fontname, Fontsize, PrimaryColour, SecondaryColour, OutlineColour, BackColour, Bold, Italic, "
-    b"Underline, StrikeOut, ScaleX, ScaleY, Spacing, Angle, BorderStyle, Outline, Shadow, Alignment, "
-    b"MarginL, MarginR, MarginV, "
-    b"Encoding\r\nStyle: Default,Arial,16,&Hffffff,&Hffffff,&H0,&H0,0,0,0,0,100,100,0,0,1,1,0,2,10,10,10,1\r\n\r\n"
-    b"[Events]\r\nFormat: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text\r\n"
-)
-
-
-def _retext(packet: Any, data: bytes) -> Any:
-    made = av.Packet(data)
-    made.stream = packet.stream
-    made.time_base, made.pts, made.dts, made.duration = packet.time_base, packet.pts, packet.dts, packet.duration
-    return made
-
-
-def _to_mov_text(packet: Any) -> Any:
-    text = bytes(packet).decode("utf-8", "replace")
-    if packet.stream.codec_context.name in ("ass", "ssa"):
-        text = text.split(",", _ASS_FIELDS)[-1]
-    plain = _TAGS.sub("", text).replace("\\N", "\n").replace("\\n", "\n").strip("\0\r\n").encode()[:65535]
-    return _retext(packet, len(plain).to_bytes(2, "big") + plain)
-
-
-def _to_subrip(packet: Any) -> Any:
-    data = bytes(packet)
-    text = data[2 : 2 + int.from_bytes(data[:2], "big")]
-    # An empty sample fills the time between two subtitles of mp4; Matroska has gaps instead.
-    return _retext(packet, text) if text.strip() else None
-
-
-# By muxer and codec: the codec that the muxer takes, and what makes its packets.
-_CONVERSIONS: dict[tuple[str, str | None], tuple[str, Any]] = {
-    ("matroska", "mov_text"): ("subrip", _to_subrip),
-    **{
-        (muxer, codec): ("mov_text", _to_mov_text)
-        for muxer in ("mp4", "mov")
-        for codec in ("subrip", "srt", "ass", "ssa", "text", "webvtt")
-    },
-}
