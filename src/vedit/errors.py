@@ -62,11 +62,3 @@ class BatchError(VeditError):
     """Part of a batch failed. Exit code 7."""
 
     exit_code = 7
-
-
-class Interrupted(VeditError):
-    """Stopped by a signal; ``exit_code`` is 130 (SIGINT), 143 (SIGTERM) or 129 (SIGHUP)."""
-
-    def __init__(self, message: str, exit_code: int = 130) -> None:
-        super().__init__(message)
-        self.exit_code = exit_code

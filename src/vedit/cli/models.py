@@ -80,7 +80,7 @@ def show(model: Model, json: Json = False) -> None:
         for command, method in _methods(role):
             console.result(f"\nvedit {command} --method {method}, settings for -s:")
             for name, (value, description) in settings[method].items():
-                console.result(f"  {name:<18}{json_module.dumps(value):<14}{description}")
+                console.result(f"  {name:<19}{json_module.dumps(value):<14}{description}")
 
 
 @app.command("path")

@@ -52,7 +52,7 @@ class Running:
 
 
 Steps = Annotated[int | None, _own("--steps", min=1, metavar="N", help="Steps of the optimiser.")]
-PeakRate = Annotated[float | None, _own("--learning-rate", min=0, metavar="X", help="Peak rate, at step 200.")]
+PeakRate = Annotated[float | None, _own("--learning-rate", min=0, metavar="X", help="Peak rate, after the warm-up.")]
 Batch = Annotated[int | None, _own("--batch", min=1, metavar="N", help="Clips a step.")]
 Start = Annotated[
     str | None, typer.Option("--start", metavar="TIME", help="First frame of CLIP to use: 75, 2.5s, ...")

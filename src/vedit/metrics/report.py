@@ -26,6 +26,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from vedit import x264
 from vedit.errors import UsageError
 from vedit.metrics.evaluate import SOURCE, Answer, Figure, Question, failures_of, labels, shown, to_dict
 from vedit.metrics.pairs import Clips, Matched
@@ -277,7 +278,7 @@ class Preview:
 
         self._size = (width, height)
         self._container: Any = av.open(str(path), "w", options={"movflags": "faststart"})
-        options = {"crf": "20", "preset": "veryfast", "bf": "0", "g": "12"}
+        options = {"crf": "20", "preset": "veryfast", "bf": "0", "g": "12", **x264.steady()}
         self._stream = self._container.add_stream("libx264", rate=30, options=options)
         self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, "yuv420p"
         context = self._stream.codec_context

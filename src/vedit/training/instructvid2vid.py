@@ -9,8 +9,9 @@ loss = v- or ε-MSE + λ · inter-frame consistency.
 The inter-frame consistency loss of the paper is given in words only (methods B), so both readings are here.
 ``literal`` penalises any difference between consecutive clean estimates; it pulls towards a still picture, so it is
 weighted with ᾱ_t. ``matched`` penalises the difference to the true change: a quadratic form of the error, which leaves
-the best estimate what it was and counts errors that change from frame to frame for more, so it has the same weight at
-every noise level.
+the best estimate what it was and counts errors that change from frame to frame for more. It has the same weight at
+every noise level where the network predicts v, whose error the clean estimate has √(1 − ᾱ_t) times. One that predicts
+ε has its error √((1 − ᾱ_t)/ᾱ_t) times there, without bound, so the weight is min(1, ᾱ_t/(1 − ᾱ_t)).
 """
 
 from __future__ import annotations
@@ -61,13 +62,22 @@ class Settings(common.Settings):
     consistency_weight: float = 0.1
 
 
-def consistency_loss(kind: Consistency, estimate: Tensor, truth: Tensor, level: Tensor) -> Tensor:
-    """Inter-frame consistency of clean estimates ``(B, T, C, h, w)``; ``level`` (B,) is ᾱ_t. Zero for one frame."""
+def consistency_loss(
+    kind: Consistency, estimate: Tensor, truth: Tensor, level: Tensor, prediction: str = "v"
+) -> Tensor:
+    """Inter-frame consistency of clean estimates ``(B, T, C, h, w)``; ``level`` (B,) is ᾱ_t. Zero for one frame.
+
+    ``prediction``: what the network says, ``v`` or ``epsilon``.
+    """
     if kind == "none" or estimate.shape[1] < 2:
         return estimate.new_zeros(())
     if kind == "literal":
         return (level.to(estimate) * estimate.diff(dim=1).square().mean(dim=(1, 2, 3, 4))).mean()
-    return (estimate - truth).diff(dim=1).square().mean()
+    error = (estimate - truth).diff(dim=1).square()
+    if prediction == "v":
+        return error.mean()
+    weight = (level / (1 - level)).clamp(max=1).to(estimate)
+    return (weight * error.mean(dim=(1, 2, 3, 4))).mean()
 
 
 def losses(
@@ -88,10 +98,12 @@ def losses(
     """
     batch, device = len(edited), edited.device
     timestep = torch.randint(0, len(schedule), (batch,), generator=generator)
-    terminal = torch.rand(batch, generator=generator) < settings.terminal_share
+    # A share at the last level is for few steps from it, which takes one without signal.
+    share = settings.terminal_share if float(schedule.alphas_cumprod[-1]) == 0.0 else 0.0
+    terminal = torch.rand(batch, generator=generator) < share
     timestep = torch.where(terminal, torch.full_like(timestep, len(schedule) - 1), timestep)
-    common = 1.0 if torch.rand((), generator=generator) < settings.common_share else settings.noise_share
-    noise = clip_noise(edited.shape, common if edited.shape[1] > 1 else 0.0, generator)
+    same = 1.0 if torch.rand((), generator=generator) < settings.common_share else settings.noise_share
+    noise = clip_noise(edited.shape, same if edited.shape[1] > 1 else 0.0, generator)
     noise = (noise if fit_noise is None else fit_noise(noise)).to(device)
     u = torch.rand(batch, generator=generator)
     both = settings.drop_text + settings.drop_both
@@ -107,7 +119,7 @@ def losses(
     denoising = squared.mean()
     level = schedule.alphas_cumprod[timestep]
     clean = schedule.to_clean(output, noisy, timestep) if settings.consistency != "none" else output
-    return denoising, consistency_loss(settings.consistency, clean, edited, level)
+    return denoising, consistency_loss(settings.consistency, clean, edited, level, schedule.prediction)
 
 
 def told_apart(settings: Settings, pairs: int, more: Mapping[str, Any] | None = None) -> dict[str, Any]:

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import av
 import av.codec
-import cv2
 
+from vedit import x264
 from vedit.errors import UsageError
 from vedit.video.clip import ClipInfo, Mastering
 from vedit.video.color import bit_depth, has_alpha, is_rgb, opaque
@@ -54,7 +54,6 @@ _ALPHA_FORMATS: dict[str, tuple[str, ...]] = {
     "libx264": (), "libx265": (), "libsvtav1": (), "libvpx-vp9": ("yuva420p",)
 }  # fmt: skip
 STREAMING = (".mkv", ".webm", ".ts", ".nut")  # containers that can be written to a pipe
-_AVX_512F = 13  # OpenCV's number of the instruction set; its Python module has no name for it
 _X26_PRESETS = (
     "ultrafast",
     "superfast",
@@ -256,10 +255,8 @@ def _codec_options(codec: str, encoder: EncoderOptions, muxer: str, variable: bo
         options |= {"level": "3", "slicecrc": "1"}  # the number of slices is its own: not every size can have four
     elif preset is not None:
         options["preset"] = preset
-    if codec == "libx264" and cv2.checkHardwareSupport(_AVX_512F):
-        # x264's AVX-512 macroblock tree reads more than it should: the same frames give other bytes from run to run.
-        # Every instruction set is meant to give the same bytes, so this one is left out.
-        options["x264-params"] = "asm=avx2"
+    if codec == "libx264":
+        options |= x264.steady()
     if codec == "libx265":
         options["x265-params"] = "log-level=error:info=0"
     if muxer == "avi" or (muxer in ("mp4", "mov") and variable):

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from vedit import x264
+
 
 def melody(seed: int, seconds: float, rate: int = 44100) -> np.ndarray:
     """``(samples,)`` float32 in [-1, 1]: plucked notes of a pentatonic scale over soft wind."""
@@ -37,7 +39,8 @@ def write_clip(path: Path, frames: np.ndarray, fps: int = 24, crf: int = 12, sou
         "w",
         options={"movflags": "faststart", "fflags": "bitexact"} if path.suffix == ".mp4" else {"fflags": "bitexact"},
     ) as out:
-        video = out.add_stream("libx264", rate=fps, options={"crf": str(crf), "preset": "medium", "threads": "1"})
+        options = {"crf": str(crf), "preset": "medium", "threads": "1", **x264.steady()}
+        video = out.add_stream("libx264", rate=fps, options=options)
         video.height, video.width, video.pix_fmt = frames.shape[1], frames.shape[2], "yuv420p"
         video.codec_context.color_range = 1
         video.codec_context.colorspace = video.codec_context.color_primaries = video.codec_context.color_trc = 1

@@ -115,7 +115,7 @@ def draw(
         for kind in rng.choice(len(kinds), size=min(edits, len(kinds)), replace=False):
             label = kinds[int(kind)]
             if label in operations.OPERATIONS:
-                edited = operations.apply(label, source, seed=index)
+                edited = operations.apply(label, source, seed=int(rng.integers(2**31)))
                 asked = [phrasings.draw_instruction(label, rng) for _ in range(4)]
             else:
                 thing = int(rng.integers(len(scene.things)))

@@ -305,7 +305,10 @@ def card(out: Path) -> str:
         "# nano",
         f"vedit's built-in model for {', '.join(f'`vedit {name}`' for name in commands)}: small enough for two CPU "
         "cores, trained by this project from scratch on its procedural world and on nothing else. "
-        "The recipes are in `src/vedit/training/recipes`; each is one command that its first lines show. "
+        "The recipes are in `src/vedit/training/recipes`; each is one command that its first lines show, and "
+        "`python -m vedit.training.recipes.nano` runs them all from nothing. The weights here came piece by piece, as "
+        "the table says, some from earlier forms of the recipes: that command makes a model of the same kind, not the "
+        "same bytes. "
         "Licence: Apache-2.0, as the project.",
         "## Parts\n\n| file | parameters | size | sha256 |\n|---|---|---|---|\n" + "\n".join(files),
         "## Training\n\nOn two CPU cores, in bf16 where the processor computes in it (wall time; other work ran beside "

@@ -1,9 +1,10 @@
 """nano's instruct model: stills first, then clips, all drawn by the world.
 
     python -m vedit.training.recipes.nano_instruct stills --out runs/stills
-    python -m vedit.training.recipes.nano_instruct clips --start runs/stills/unet --out runs/clips
+    python -m vedit.training.recipes.nano_instruct clips --start runs/stills/unet --out runs/clips --particles 300
 
-(``--vae``, ``--clip`` and ``--tokenizer`` say where the other parts are, if not in ``runs``.) Stills train a plain
+(``--vae``, ``--clip`` and ``--tokenizer`` say where the other parts are, if not in ``runs``; ``--particles``: clips of
+snow and rain whose noise says where they fall, which nano's preset counts on.) Stills train a plain
 ``UNet2DConditionModel`` (2 × 16 input channels, v-prediction, zero terminal SNR); clips inflate it and train the
 temporal layers with the spatial ones at a lower rate. Both run :func:`vedit.training.instructvid2vid.fit`.
 """
@@ -24,6 +25,7 @@ from vedit.diffusion.schedule import Schedule
 from vedit.training.common import autocast, averaged
 from vedit.training.instructvid2vid import Settings, fit
 from vedit.training.latents import Latents, Triplet, encode_triplets
+from vedit.training.nano import hash_of
 from vedit.training.particles import ParticleClips, particle_marks, slanting
 from vedit.training.recipes.instructvid2vid import encoders
 from vedit.training.stills import draw_stills
@@ -254,17 +256,20 @@ def checker(held: Latents, schedule: Schedule, count: int = 96):
 
     @torch.no_grad()
     def check(network: nn.Module, step: int) -> dict[str, float]:
-        noise = torch.randn(edited.shape, generator=torch.Generator().manual_seed(5))
+        device = next(network.parameters()).device
+        noise = torch.randn(edited.shape, generator=torch.Generator().manual_seed(5)).to(device)
+        given, asked = source.to(device), text.to(device)
         figures: dict[str, float] = {}
         for steps in (1, 6):
 
             def denoise(z: Tensor, s: Any) -> Tensor:
-                with autocast("cpu"):
-                    output = network(torch.cat([z, source], 2), torch.full((len(z),), s.timestep), text).float()
+                timestep = torch.full((len(z),), s.timestep, device=device)
+                with autocast(device.type):
+                    output = network(torch.cat([z, given], 2), timestep, asked).float()
                 return schedule.to_clean(output, z, s.timestep)
 
             result = ddim(denoise, noise, schedule, steps)
-            error = (result - edited).square().mean(dim=(1, 2, 3, 4))
+            error = (result.cpu() - edited).square().mean(dim=(1, 2, 3, 4))
             for family in sorted(set(families)):
                 figures[f"{family}_{steps}"] = float(error[[f == family for f in families]].mean())
         return figures
@@ -317,22 +322,25 @@ def main() -> None:
         count = max(400, sources // 2)
         return draw_stills(args.data / f"stills-{seed}-{count}.npy", seed, count)
 
+    # Latents and texts of another encoder are made anew.
+    made_by = hash_of(args.vae, args.clip)
+
     def stills_cache(seed: int, sources: int, name: str) -> Latents:
         stills = pictures(seed, sources)
         return encode_triplets(
-            args.data / name, still_triplets(stills, seed, sources, 3), encode, embed, sources, sources * 3
+            args.data / name, still_triplets(stills, seed, sources, 3), encode, embed, sources, sources * 3, made_by
         )
 
     def clips_cache(seed: int, clips: int, name: str) -> Latents:
         return encode_triplets(
-            args.data / name, clip_triplets(seed, clips, 3, 3, FRAMES), encode, embed, clips * 3, clips * 9
+            args.data / name, clip_triplets(seed, clips, 3, 3, FRAMES), encode, embed, clips * 3, clips * 9, made_by
         )
 
     def particles_cache(seed: int, clips: int) -> ParticleClips:
         folder = args.data / f"latents-particles-{seed}-{clips}"
         made = particle_triplets(seed, clips, 2, FRAMES)
         count = clips * 2 * len(operations.FALLS)
-        latents = encode_triplets(folder, made, encode, embed, clips * 2, count)
+        latents = encode_triplets(folder, made, encode, embed, clips * 2, count, made_by)
         if not (folder / "marks.npy").exists():
             marks = [
                 particle_marks(name, FRAMES, CROP, 256.0, *falling(seed, source, name))
@@ -414,7 +422,11 @@ def main() -> None:
         channel_weight=gains,
         stills=stills if args.stage == "clips" else None,
         particles=particles,
-    )
+        identity={
+            "encoders": made_by, "began": None if args.start is None else hash_of(args.start),
+            "data": [args.sources, args.stills_seed, args.clips, args.clips_seed, args.particles],
+        },
+    )  # fmt: skip
     final = averaged(network, average)
     if isinstance(final, OneFrame):  # without temporal layers: what edits every frame alike. The clips put them in.
         final = inflate(cast(UNet2DConditionModel, final.unet), Temporal(motion_layers=0, convolution_layers=0))
