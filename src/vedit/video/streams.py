@@ -44,6 +44,7 @@ class _Route:
     shift: int = 0
     convert: conversions.Convert | None = None
     begun: bool = False
+    end: Fraction | None = None  # of the packet before, s
 
     def straighten(self, packet: Any) -> bool:
         """Lets time go on where it jumps back, as the reader does for the video; whether it had to be moved."""
@@ -107,7 +108,7 @@ class Copier:
             return self._template(container, stream, what)
         converted = None
         if stream.type == "subtitle":
-            converted = conversions.subtitles(container, self.format, stream, codec)
+            converted = conversions.subtitles(container, self.format, stream, codec, self.warnings)
         elif stream.type == "audio":
             converted = conversions.sound(container, self.format, stream, self.warnings)
         if converted is not None:
@@ -127,14 +128,14 @@ class Copier:
         return codec == "bin_data" and bool(self.info.chapters) and stream.index == _titles(self.source)
 
     def _template(self, container: Any, stream: Any, what: str) -> _Route:
-        made = container.add_stream_from_template(stream, opaque=True)
+        made = _like(container, stream, self.format)
         self._describe(made, stream, what)
         return _Route(made)
 
     def _attach_cover(self, container: Any, stream: Any, what: str) -> None:
         """Cover art is an attached file in Matroska; as a stream it would be a second video."""
         tags = {k.lower(): v for k, v in stream.metadata.items()}
-        suffix, mime = _PICTURES.get(stream.codec_context.name, ("", ""))
+        suffix, mime = _PICTURES.get(getattr(stream.codec_context, "name", ""), ("", ""))
         picture = _picture(self.info, stream.index) if mime else None
         if picture is None:
             self.warnings.append(f"{what} is dropped: {self.format} cannot hold it")
@@ -181,13 +182,26 @@ class Copier:
                 continue
             if packet.pts is None:
                 packet.pts = packet.dts
-            if self.format == "avi" and not route.begun and float(packet.pts * packet.time_base) > _NOTICED:
-                self.warnings.append(
-                    f"the sound of stream {packet.stream.index} is {float(packet.pts * packet.time_base):.2g} s early: "
-                    "avi begins all sound at zero"
-                )
-            route.begun = True
+            self._notice_gap(route, packet)
             self._mux(container, route, [packet] if route.convert is None else route.convert(packet))
+
+    def _notice_gap(self, route: _Route, packet: Any) -> None:
+        """AVI and PCM in QuickTime have no times: what comes after a gap is heard at its beginning."""
+        if route.convert is not None or packet.stream.type != "audio":
+            return
+        if self.format != "avi" and not _is_plain(packet.stream, self.format):
+            return
+        if self.format == "avi" and not route.begun and (late := packet.pts * packet.time_base) > _NOTICED:
+            self.warnings.append(
+                f"the sound of stream {packet.stream.index} is {float(late):.2g} s early: avi begins all sound at zero"
+            )
+        route.begun = True
+        if route.end is not None and (gap := packet.pts * packet.time_base - route.end) > _NOTICED:
+            self.warnings.append(
+                f"the sound of stream {packet.stream.index} pauses for {float(gap):.2g} s, which {self.format} cannot "
+                "say: what follows is early"
+            )
+        route.end = (packet.pts + (packet.duration or 0)) * packet.time_base if packet.duration else None
 
     def _flush(self, container: Any) -> None:
         """What encoders of sound still hold."""
@@ -301,6 +315,22 @@ def _in_quicktime(language: str) -> bool:
         return container.streams[0].language == language
 
 
+def _is_plain(stream: Any, muxer: str) -> bool:
+    """Whether this is sound without compression for mp4 or QuickTime."""
+    name = getattr(stream.codec_context, "name", None) or ""
+    return muxer in ("mp4", "mov") and stream.type == "audio" and name.startswith("pcm_")
+
+
+def _like(container: Any, stream: Any, muxer: str) -> Any:
+    """A stream for packets of ``stream``. mp4 wants to know whose channels they are: the usual ones, if not told."""
+    made = container.add_stream_from_template(stream, opaque=True)
+    if _is_plain(stream, muxer):
+        layout = conversions.named_layout(stream.codec_context.layout)
+        if layout is not None and layout != stream.codec_context.layout.name:
+            made.codec_context.layout = layout
+    return made
+
+
 def _accepts(muxer: str, stream: Any) -> bool:
     """Whether the muxer writes a header for this stream: FFmpeg's own answer, asked with an empty file. Where it says
     yes to what nobody could read afterwards, the answer is ours."""
@@ -310,15 +340,21 @@ def _accepts(muxer: str, stream: Any) -> bool:
         return False  # a track of mp4's kind, which would become data that nobody can read
     if _is_cover(stream) and muxer != "mp4":
         return False
-    if muxer == "mpegts" and stream.type != "data" and stream.codec_context.name not in _TRANSPORTED:
+    # Without a codec that this build of FFmpeg knows there is nothing that a template could be made of.
+    if muxer == "mpegts" and stream.type != "data" and getattr(stream.codec_context, "name", "") not in _TRANSPORTED:
         return False
     try:
         with av.open(io.BytesIO(), "w", format=muxer) as probe:
-            made = probe.add_stream_from_template(stream, opaque=True)
+            made = _like(probe, stream, muxer)
             made.disposition = stream.disposition
             if stream.type == "attachment":
                 made.metadata.update(stream.metadata)
             probe.start_encoding()
+            if _is_plain(stream, muxer):
+                # QuickTime's muxer looks at the channels at the end, and at those of tracks with samples alone.
+                packet = av.Packet(bytes(24 * stream.codec_context.channels))
+                packet.stream, packet.pts, packet.dts, packet.time_base = made, 0, 0, made.time_base
+                probe.mux(packet)
     except (av.error.FFmpegError, ValueError, OSError):
         return False
     return True
@@ -327,7 +363,7 @@ def _accepts(muxer: str, stream: Any) -> bool:
 _PICTURES = {"mjpeg": ("jpg", "image/jpeg"), "png": ("png", "image/png"), "gif": ("gif", "image/gif"),
              "tiff": ("tiff", "image/tiff"), "bmp": ("bmp", "image/bmp")}  # fmt: skip
 # FFmpeg writes all else into a transport stream too, as private data of which nothing says what it is.
-_TRANSPORTED = {"h264", "hevc", "vvc", "mpeg1video", "mpeg2video", "mpeg4", "cavs", "dirac", "vc1", "jpeg2000", "av1",
+_TRANSPORTED = {"h264", "hevc", "vvc", "mpeg1video", "mpeg2video", "mpeg4", "cavs", "dirac", "vc1", "jpeg2000",
                 "aac", "aac_latm", "ac3", "eac3", "mp1", "mp1float", "mp2", "mp2float", "mp3", "mp3float", "dca",
                 "truehd", "opus", "libopus", "s302m", "dvbsub", "dvb_subtitle", "dvb_teletext", "libzvbi_teletextdec",
                 "pgssub", "hdmv_pgs_subtitle"}  # fmt: skip
