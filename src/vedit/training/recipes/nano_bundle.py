@@ -367,13 +367,17 @@ def measured(results: Path) -> str:
         )
     effect = results / "consistency.json"
     if effect.exists():
-        rows = [(name, row) for name, row in read_json(effect).items() if isinstance(row, dict)]
+        told = read_json(effect)
+        rows = [(name, row) for name, row in told.items() if isinstance(row, dict)]
         said = "; ".join(
-            f"{name}: tone {row['tone']:.1f}, weather {row['weather']:.1f}, style {row['style']:.1f} dB, flicker "
-            f"{row['flicker_over_exact']:.2f}"
+            f"{name}: tone {row['tone']:.1f}, fog {row['weather']:.1f}, style {row['style']:.1f} dB, flicker "
+            f"{row['flicker_over_exact']:.2f} times the exact operation's"
             for name, row in rows
         )
-        found.append(f"What the consistency loss between frames does, by its form: {said}.")
+        found.append(
+            f"What the consistency loss between frames does, by its form, in {told['steps']} steps from temporal layers "
+            f"that are the identity: {said}."
+        )
     return "".join(f"{sentence} " for sentence in found)
 
 
