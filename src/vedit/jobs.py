@@ -117,7 +117,7 @@ class EditJob(BaseModel):
     @model_validator(mode="after")
     def _overlap_fits(self) -> EditJob:
         if self.window is not None and self.overlap is not None and self.overlap >= self.window:
-            raise ValueError(f"overlap: {self.overlap} frames do not fit a window of {self.window}; lower --overlap")
+            raise ValueError(f"--overlap: {self.overlap} frames do not fit a window of {self.window}; lower --overlap")
         return self
 
     @property

@@ -307,7 +307,10 @@ def test_it_says_when_an_instruction_is_far_from_what_it_knows(bundle):
 
 def test_noise_falls_for_what_falls(bundle):
     engine = build(bundle)
-    directions = {"directions": engine.text.embed(["snow", "sepia"]), "fall": torch.tensor([1.0, 0.0])}
+    directions = {
+        "directions": engine.text.embed(["snow", "sepia"]),
+        "fall": torch.tensor([4.0, 0.0]),
+    }  # at 256 pixels, of which there are 64
 
     def noise(prompt, first, known=directions, **settings):
         made = InstructVid2Vid(

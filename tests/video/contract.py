@@ -340,7 +340,8 @@ what the code does.
 TAIL = """
 ## Files that are cut
 
-mp4, QuickTime, Matroska and AVI announce how long they are: one that ends before is refused. MPEG-TS and NUT announce
+mp4, QuickTime, Matroska and AVI announce how long they are: one that ends before is refused, and so is a fragmented mp4
+that ends inside a fragment; one that ends between two of them is a shorter clip. MPEG-TS and NUT announce
 nothing, and what they hold is a clip. A transport stream that ends inside one of its packets of 188 bytes, or inside a
 packet of sound, and a NUT file without the index that FFmpeg always writes at its end are edited, with a warning. What
 cannot be told: a transport stream cut between two packets while a picture is under way, since a picture does not say

@@ -129,7 +129,7 @@ def run(command: Callable[..., Any]) -> int:
         return 1
     except OSError as failure:
         error(_system(failure))
-        return _traced(ResourceError.exit_code if failure.errno in (errno.ENOSPC, errno.EDQUOT) else 1)
+        return _traced(ResourceError.exit_code if failure.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else 1)
     except Exception as failure:
         error(f"{type(failure).__name__}: {failure}; this is a bug: please report it with the output of -v")
         return _traced(1)

@@ -56,8 +56,8 @@ def _plan_text(report: dict[str, Any]) -> str:
         "output": report["output"],
         "clip": f"{report['frames']} frames, {report['width']}×{report['height']}, {report['fps']:g} frames/s, "
         f"{report['duration']:.2f} s",
-        "edited": f"{report['edited_frames']} frames in {report['windows']} windows of {report['window']}, "
-        f"overlap {report['overlap']}: {report['evaluations']:,} evaluations of the network",
+        "edited": f"{report['edited_frames']} frames in {_counted(report['windows'], 'window')} of {report['window']}, "
+        f"overlap {report['overlap']}: {_counted(report['evaluations'], 'evaluation')} of the network",
         "works at": f"{report['working_width']}×{report['working_height']}",
         "model": f"{report['model']} ({report['method']}), {report['model_sha256'][:12]}",
         "settings": settings,
@@ -72,10 +72,15 @@ def _plan_text(report: dict[str, Any]) -> str:
     return "\n".join(f"{name:<9} {value}" for name, value in rows.items() if value != "")
 
 
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'s' * (count != 1)}"
+
+
 def _span(seconds: int) -> str:
     return f"{seconds:,} s" if seconds < 600 else f"{seconds / 60:,.0f} min"
 
 
 def _told(report: dict[str, Any]) -> str:
     timings = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in report["timings"].items())
-    return f"{report['frames']} frames in {report['windows']} windows: {timings}; peak {report['peak_rss_mb']} MB"
+    done = f"{_counted(report['frames'], 'frame')} in {_counted(report['windows'], 'window')}"
+    return f"{done}: {timings}; peak {report['peak_rss_mb']} MB"

@@ -23,6 +23,9 @@ from vedit.engines.instruct import InstructEngine, InstructSettings
 from vedit.engines.shared import Carry, Tally
 from vedit.errors import UsageError
 
+KNOWN_SIZE = 256  # short side in pixels for which ``known`` says how far particles fall
+_LATENT = 8  # pixels a latent position
+
 
 class Settings(InstructSettings):
     """Options of the method."""
@@ -31,7 +34,8 @@ class Settings(InstructSettings):
     solver: Literal["ddim", "dpmpp_2m"] = Field(default="dpmpp_2m", description="sampler")
     noise_share: float = Field(default=0.5, ge=0, le=1, description="share of the noise that all frames have in common")
     fall: bool = Field(
-        default=True, description="let the noise of edits with particles, as snow, fall as fast as these do"
+        default=True,
+        description="let the noise of edits with particles, as snow, fall as fast as these do, without noise_share",
     )
     correction: float = Field(
         default=0.5, ge=0, le=1,
@@ -112,14 +116,16 @@ class InstructVid2Vid(InstructEngine):
 
         One step from pure noise gives the mean of all answers (Karras et al. 2022, section 2), which is the answer
         where there is only one. Falling snow has many, and their mean is a haze. A model that was trained with noise
-        that says where the particles are (``known`` then has ``fall``, how far they fall in a frame) gives one answer
-        to each noise; so the noise has to fall as they do.
+        that says where the particles are (``known`` then has ``fall``, how far they fall in a frame at
+        :data:`KNOWN_SIZE`) gives one answer to each noise; so the noise has to fall as they do.
         """
         fall = self.knowledge.directions.get("fall")
         if self.settings.fall and fall is not None and self.text.can_embed:
             embedded = self.text.embed([prompt])[0].cpu()
             speed = float(fall[(self.knowledge.directions["directions"].float() @ embedded).argmax()])
             if speed:
+                short = min(shape[1:]) - self.margin // _LATENT
+                speed *= short * _LATENT / KNOWN_SIZE
                 return falling_noise(self.seed, frames, shape, speed)
         return frame_noise(self.seed, frames, shape, self.settings.noise_share)
 

@@ -150,12 +150,17 @@ def plan_output(path: str | os.PathLike[str], info: ClipInfo, encoder: EncoderOp
         size = (info.display_width, info.display_height) if bake else (info.width, info.height)
         pix_fmt = _fit_size(codec, pix_fmt, formats, size, encoder, warnings)
     if bake:
-        warnings.append(f"{suffix} cannot keep the rotation of {info.rotation} degrees: the picture itself is turned")
+        turned = f"rotation of {info.rotation} degrees" if info.rotation else "mirroring"
+        warnings.append(f"{suffix} cannot keep the {turned}: the picture itself is turned")
+    if codec == "prores_ks" and info.color.full:
+        warnings.append(f"the source has full range, which {codec} cannot say: the result has limited range")
     if info.alpha and not alpha:
         warnings.append(f"transparency is not kept: {codec} in {suffix} has none; .mov, .mkv and .webm can keep it")
     tags = (info.primaries, info.transfer, info.matrix_tag, info.range_tag)
     if codec == "ffv1" and muxer in ("nut", "avi") and tags != (2, 2, 2, 0):
         warnings.append(f"colour tags are not kept: neither {codec} nor {suffix} has them; .mkv keeps them")
+    if codec == "libvpx-vp9" and muxer in ("nut", "avi") and (info.primaries, info.transfer) != (2, 2):
+        warnings.append(f"primaries and transfer are not kept: neither {codec} nor {suffix} has them; .mkv keeps them")
     told_later = muxer in ("matroska", "webm") and os.fspath(path) != "-"
     if info.sar not in (None, 1) and not told_later and muxer not in _ROTATES and codec not in ("libx264", "libx265"):
         warnings.append(shape_lost(info.sar, codec, suffix))
@@ -220,7 +225,16 @@ def _display(display: Mastering, whole: bool) -> str:
     return f"{xy}L({number(display.brightest, 10000)},{number(display.darkest, 10000)})"
 
 
+# What FFmpeg's muxers say yes to, and nobody can read afterwards or they refuse at the first frame.
+_NOT_HELD = {
+    "mpegts": {"libvpx-vp9", "libsvtav1", "ffv1", "prores_ks"},
+    "mov": {"libvpx-vp9", "libsvtav1"},
+}
+
+
 def _holds_codec(muxer: str, codec: str) -> bool:
+    if codec in _NOT_HELD.get(muxer, ()):
+        return False
     with av.open(io.BytesIO(), "w", format=muxer) as probe:
         try:
             probe.add_stream(codec, rate=25)
@@ -298,7 +312,7 @@ def _choose_pix_fmt(formats: list[str], info: ClipInfo, alpha: bool, warnings: l
     chosen = next((c for c in candidates if c in formats), formats[0])
     if bit_depth(chosen) < info.bits:
         warnings.append(f"{info.bits} bits a sample become {bit_depth(chosen)} ({chosen})")
-    elif _coarser(chosen, info):
+    if _coarser(chosen, info):
         whole = next((name for name in ("yuv444p", "yuv444p10le") if name in formats), None)
         advice = f"; --pix-fmt {whole} keeps them" if whole is not None and not alpha else ""
         warnings.append(f"colours lose resolution: {info.pix_fmt} becomes {chosen}{advice}")

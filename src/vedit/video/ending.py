@@ -26,12 +26,39 @@ def cut_short(name: Path, container: Any) -> bool:
         return end is not None and end > size
     if "avi" in formats and _riff_end(name) > size:
         return True  # its index lies at the end and is lost with it
+    if "mov" in formats and _box_overruns(name, size):
+        return True
     if "mov" in formats or "avi" in formats:
         for stream in container.streams:
             entries = stream.index_entries
             if len(entries) and entries[-1].pos + entries[-1].size > size:
                 return True
     return False
+
+
+_BOXES = {b"ftyp", b"styp", b"moov", b"moof", b"mdat", b"mfra", b"free", b"skip", b"sidx", b"uuid", b"wide"}
+_NEEDED = {b"moov", b"moof", b"mdat"}
+
+
+def _box_overruns(name: Path, size: int) -> bool:
+    """Whether an outermost box of an mp4 or QuickTime file says that it is longer than what is there of it.
+
+    That is how a fragment shows that it was cut; the index knows of it only when all of it is there.
+    """
+    with open(name, "rb") as file:
+        at, kind = 0, b""
+        while at + 8 <= size:
+            file.seek(at)
+            head = file.read(16)
+            length, kind = int.from_bytes(head[:4], "big"), head[4:8]
+            if kind not in _BOXES or length == 0:  # padding, or to the end of the file, whichever it is
+                return False
+            if length == 1:
+                length = int.from_bytes(head[8:16], "big")
+            if length < 8:
+                return False
+            at += length
+    return at > size and kind in _NEEDED
 
 
 def _riff_end(name: Path) -> int:

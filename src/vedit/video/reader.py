@@ -41,6 +41,40 @@ class SourceFrame:
         return self.info.orientation.apply(self.converter.to_rgb(self.frame, bits))
 
 
+_REORDERED = 16  # pictures that a decoder may hold back to bring them in order, at most
+_TAIL_BYTES = 64 << 20  # of compressed pictures
+
+
+class _Tail:
+    """The last packets of a clip, from a key frame on: at least as many as a decoder holds."""
+
+    def __init__(self) -> None:
+        self._groups: deque[list[Any]] = deque()
+        self._count = self._bytes = 0
+
+    def add(self, packet: Any, depth: int) -> None:
+        if packet.is_keyframe:
+            self._groups.append([])
+        elif not self._groups:
+            return
+        self._groups[-1].append(packet)
+        self._count += 1
+        self._bytes += packet.size
+        while len(self._groups) > 2 and self._count - len(self._groups[0]) >= depth:
+            self._drop()
+        while self._groups and self._bytes > _TAIL_BYTES:  # pictures that stand on hundreds before them
+            self._drop()
+
+    def _drop(self) -> None:
+        group = self._groups.popleft()
+        self._count -= len(group)
+        self._bytes -= sum(packet.size for packet in group)
+
+    def packets(self) -> list[Any]:
+        """They, in decoding order."""
+        return [packet for group in self._groups for packet in group]
+
+
 class Reader:
     """Iterates :class:`SourceFrame` in presentation order; ``warnings`` fills up on the way.
 
@@ -199,6 +233,11 @@ class Reader:
 
     def _decode_packets(self, times: deque[int] | None) -> Iterator[Any]:
         packets = self._container.demux(self._stream)
+        # Threads hand out what they hold at the end, and what comes after damage there is lost. AVI has no times by
+        # which it could be told what is missing.
+        tail = _Tail() if self._accelerator is None and times is None else None
+        fed = out = 0
+        last: int | None = None
         while True:
             try:
                 packet = next(packets, None)
@@ -210,6 +249,9 @@ class Reader:
                 break
             if not packet.size:  # an empty sample, which a decoder would take for the end
                 continue
+            fed += 1
+            if tail is not None:
+                tail.add(packet, (self._decoder.thread_count or os.cpu_count() or 1) + _REORDERED)
             try:
                 frames = self._decoder.decode(packet)
             except av.error.EOFError:
@@ -221,13 +263,36 @@ class Reader:
                 continue
             if times is not None and packet.dts is not None:
                 times.append(packet.dts)
-            yield from frames
+            for frame in frames:
+                out += 1
+                last = frame.pts if last is None or frame.pts is None else max(last, frame.pts)
+                yield frame
         try:
-            yield from self._decoder.decode(None)
+            for frame in self._decoder.decode(None):
+                out += 1
+                last = frame.pts if last is None or frame.pts is None else max(last, frame.pts)
+                yield frame
         except av.error.FFmpegError as error:
             if self._accelerator is not None and not isinstance(error, av.error.EOFError):
                 raise self._accelerator.failed(self.path, error) from error
-            return
+        if tail is not None and out < fed and last is not None:
+            yield from self._again(tail, last)
+
+    def _again(self, tail: _Tail, last: int) -> Iterator[Any]:
+        """What a single thread finds after the frame at ``last``: less than a decoder with many may have lost."""
+        with self.info.open(None) as container:
+            decoder = decoder_of(container.streams[self.info.stream])
+            decoder.thread_count = 1
+            for packet in [*tail.packets(), None]:
+                try:
+                    frames = decoder.decode(packet)
+                except av.error.EOFError:
+                    return
+                except av.error.FFmpegError:
+                    if packet is not None and packet.pts is not None and packet.pts > last:
+                        self._bad_packets += 1
+                    continue
+                yield from (frame for frame in frames if frame.pts is not None and frame.pts > last)
 
     def close(self) -> None:
         """Closes the file. Safe to call twice."""

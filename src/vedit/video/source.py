@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import os
 import re
@@ -14,7 +15,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
-from vedit.errors import InputError, UsageError
+from vedit.errors import InputError, ResourceError, UsageError
 
 STDIN = "-"
 SEQUENCE_RATE = Fraction(25)  # frames a second of images, which say none
@@ -80,10 +81,18 @@ def _spooled() -> str:
     if os.isatty(descriptor):
         raise UsageError("-: standard input is a terminal; pipe a video into it or give a file")
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        with os.fdopen(os.dup(descriptor), "rb") as pipe, tempfile.TemporaryFile(prefix="vedit-") as kept:
-            shutil.copyfileobj(pipe, kept, 1 << 20)
-            kept.flush()
-            descriptor = os.dup(kept.fileno())  # stays open as long as the process
+        try:
+            with os.fdopen(os.dup(descriptor), "rb") as pipe, tempfile.TemporaryFile(prefix="vedit-") as kept:
+                shutil.copyfileobj(pipe, kept, 1 << 20)
+                kept.flush()
+                descriptor = os.dup(kept.fileno())  # stays open as long as the process
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                raise
+            raise ResourceError(
+                f"standard input: does not fit {tempfile.gettempdir()}, where it is kept ({error.strerror}); make room "
+                "there, let TMPDIR name another folder, or give a file"
+            ) from None
     return f"/proc/self/fd/{descriptor}"
 
 
@@ -132,9 +141,10 @@ def _folder(name: str, rate: Fraction) -> Source:
     if len(suffixes) > 1:
         raise InputError(f"{name}: a folder with {' and '.join(suffixes)} files; keep the images of one kind in it")
     if images != sorted(images, key=_natural):
+        before = re.split(r"\d+(?=\D*$)", images[0].stem)[0]
         raise InputError(
             f"{name}: its images are not numbered with the same count of digits, so their order is not clear; "
-            f"give a pattern, as in {os.path.join(name, '%d' + suffixes[0])}"
+            f"give a pattern, as in {os.path.join(name, before + '%d' + suffixes[0])}"
         )
     pattern = re.sub(r"([\\*?\[\]{}])", r"\\\1", str(Path(name).absolute())) + "/[!.]*" + suffixes[0]
     options = {"framerate": str(rate), "pattern_type": "glob"}

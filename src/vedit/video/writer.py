@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -73,7 +74,9 @@ class Writer:
             (info.display_width, info.display_height) if self.plan.bake_rotation else (info.width, info.height)
         )
         self._size = (width, height)
-        self._converter = Converter(info.color, width, height)
+        # ProRes has no word for full range.
+        self._narrowed = self.plan.codec == "prores_ks" and info.color.full
+        self._converter = Converter(replace(info.color, full=False) if self._narrowed else info.color, width, height)
         # AVI counts frames: its clock is the frame rate whatever the source's was.
         self._time_base = 1 / _limited(info.rate) if self.plan.format == "avi" else info.time_base
         self._grid = {"matroska": Fraction(1, 1000), "webm": Fraction(1, 1000), "mpegts": Fraction(1, 90000),
@@ -84,6 +87,9 @@ class Writer:
         self._look_for_alpha = (has_alpha(info.pix_fmt) or info.pix_fmt == "pal8") and not info.alpha
         self._captions_lost = False
         self._durations: dict[int, int] = {}
+        self._held: Any = None  # the packet that is muxed when the next one is there
+        self._begin: int | None = None  # decoding time of the first packet
+        self._ends: tuple[int, int] | None = None  # when the first frame is shown, and when the last one ends
         self._last_pts: int | None = None
         self._last: tuple[int, SourceFrame] | None = None  # pts of the first frame, and the last frame
         self._unlisted: set[str] = set()  # tags that mp4 has no room for beside a cover
@@ -213,7 +219,7 @@ class Writer:
             return 0, info.range_tag
         if is_rgb(info.pix_fmt):
             return info.color.matrix, LIMITED
-        return 2 if info.matrix_tag == 0 else info.matrix_tag, info.range_tag
+        return 2 if info.matrix_tag == 0 else info.matrix_tag, LIMITED if self._narrowed else info.range_tag
 
     def write(self, rgb: np.ndarray, source: SourceFrame, weights: np.ndarray | None = None) -> None:
         """Encodes ``rgb`` (H, W, 3) uint8 or uint16 in displayed orientation with the times of ``source``.
@@ -237,7 +243,7 @@ class Writer:
 
     def _own(self, source: SourceFrame) -> Any:
         """The source's picture in the result's format and orientation."""
-        if self._baked.identity:
+        if self._baked.identity and not self._narrowed:
             return self._converter.to_format(source.frame, self.plan.pix_fmt)
         return self._from_rgb(source.rgb(8 if self.info.bits == 8 else 16), source)
 
@@ -274,8 +280,11 @@ class Writer:
         matrix, frame.color_range = self._tags
         if not is_rgb(frame.format.name):
             frame.colorspace = matrix
+        if self.plan.codec == "prores_ks":  # which writes into each frame what that frame says
+            frame.color_primaries, frame.color_trc = info.primaries, info.transfer
         self._notice_transparency(source)
-        self._durations[pts] = max(1, round(source.duration * info.time_base / self._time_base))
+        duration = self._durations[pts] = max(1, round(source.duration * info.time_base / self._time_base))
+        self._ends = (pts if self._ends is None else self._ends[0], pts + duration)
         self._guard(lambda: self._mux(self._stream.encode(frame)))
         self.frames += 1
 
@@ -300,9 +309,31 @@ class Writer:
             duration = self._durations.pop(packet.pts, None)
             if duration is not None:
                 packet.duration = duration
-            if self._copier is not None and packet.dts is not None:
-                self._copier.copy_until(self._container, packet.dts * packet.time_base)
-            self._container.mux(packet)
+            self._put_held()
+            self._held = packet
+
+    def _put_held(self) -> None:
+        packet, self._held = self._held, None
+        if packet is None:
+            return
+        if self._begin is None:
+            self._begin = packet.dts
+        if self._copier is not None and packet.dts is not None:
+            self._copier.copy_until(self._container, packet.dts * packet.time_base)
+        self._container.mux(packet)
+
+    def _stretch_held(self) -> None:
+        """mp4 counts a track's length in decoding order, and where pictures are reordered that falls short if the last
+        ones are not as far apart as the others: the last packet is stretched, or decoded later where it is the last
+        picture too, whose end is what is shown last."""
+        packet = self._held
+        if packet is None or packet.dts is None or self._begin is None or self.plan.format not in ("mp4", "mov"):
+            return
+        assert self._ends is not None
+        left = self._ends[1] - self._ends[0] - (packet.dts - self._begin)
+        if left > 0:
+            packet.duration = min(left, self._ends[1] - packet.pts)
+            packet.dts += left - packet.duration
 
     def _guard(self, action: Any) -> None:
         try:
@@ -375,6 +406,8 @@ class Writer:
         assert self._copier is not None
         self._name_lost_end()
         self._mux(self._stream.encode(None))
+        self._stretch_held()
+        self._put_held()
         self._copier.copy_until(self._container, None)
         self._copier.close()
         self._container.close()

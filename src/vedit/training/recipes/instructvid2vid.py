@@ -167,6 +167,7 @@ def train(
     unusable triplets, ``ModelError`` for a model that cannot be trained so, ``UsageError`` for a folder or size.
     """
     from vedit import weights
+    from vedit.training.plot import loss_curve
     from vedit.weights.load import load_tensors
 
     torch.set_num_threads(threads)
@@ -222,6 +223,7 @@ def train(
         training, network, schedule, latents, settings,
         device=device, resume=resume, unscale=codec.unscale, identity=identity,
     )  # fmt: skip
+    loss_curve(training / "log.jsonl", training / "loss.png", f"instructvid2vid: loss of {settings.steps} steps")
     _copy_parts(bundle, out)
     trained = averaged(network, average)
     assert isinstance(trained, VideoUNet)

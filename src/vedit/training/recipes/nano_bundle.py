@@ -375,8 +375,8 @@ def measured(results: Path) -> str:
             for name, row in rows
         )
         found.append(
-            f"What the consistency loss between frames does, by its form, in {told['steps']} steps from temporal layers "
-            f"that are the identity: {said}."
+            f"What the consistency loss between frames does, by its form, in {told['steps']} steps from temporal "
+            f"layers that are the identity: {said}."
         )
     return "".join(f"{sentence} " for sentence in found)
 
