@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import av.codec
 import numpy as np
 import pytest
 
@@ -51,7 +52,8 @@ def heard(path: Path) -> np.ndarray:
     """The sound at 48 kHz, one channel, from the first frame of the picture on (AVI: from zero, since FFmpeg guesses
     the times of its pictures)."""
     with av.open(str(path)) as opened:
-        picture = next(frame.pts * frame.time_base for frame in opened.decode(video=0) if frame.pts is not None)
+        first: Any = next(opened.decode(video=0))
+        picture = first.pts * first.time_base
     picture = 0 if path.suffix == ".avi" else picture
     samples = np.zeros(round((SECONDS + 0.6) * RATE))
     with av.open(str(path)) as opened:
@@ -220,6 +222,7 @@ def test_a_gap_in_the_sound_stays_as_long(tmp_path: Path, target: str) -> None:
     plain = chirp(tmp_path / "made.mp4", codec)
     with av.open(str(plain)) as opened, av.open(str(tmp_path / "in.mp4"), "w") as made:
         streams = {s.index: made.add_stream_from_template(s, opaque=True) for s in opened.streams}
+        packet: Any
         for packet in opened.demux():
             sound = packet.stream.type == "audio"
             if packet.dts is None or (sound and 0.4 <= packet.pts * packet.time_base < 0.8):

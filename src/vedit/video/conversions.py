@@ -9,6 +9,7 @@ from fractions import Fraction
 from typing import Any
 
 import av
+import av.codec
 import av.error
 import numpy as np
 
@@ -169,25 +170,25 @@ class _Sound:
         layout = named_layout(frame.layout)
         if layout is None or not rate:
             raise ValueError("channels without a name")
-        at = self._heard if frame.pts is None else frame.pts * frame.time_base
-        at = Fraction(0) if at is None else at
-        if self._heard is None:
+        ended = self._heard
+        at = (ended or Fraction(0)) if frame.pts is None else frame.pts * frame.time_base
+        if ended is None:
             late = self._from_zero and at > 0
-            self._first = self._heard = Fraction(0) if late else at
-            self._next = round(self._first * self._made.codec_context.sample_rate)
-        off = at - self._heard
+            self._first = ended = Fraction(0) if late else at
+            self._next = round(ended * self._made.codec_context.sample_rate)
+        off = at - ended
         if off < -_GAP:
             return []  # the source's clock is faster than its samples
         if frame.layout.name != layout:
             frame = self._named(frame, layout)
         if off > _GAP:
             packets += self._waited(off)
-            self._heard = at
+            ended = at
         kind = (frame.format.name, layout, rate)
         if kind != self._kind:
             packets += self._drained()
             self._resampler, self._kind = self._to_encoder(), kind
-        self._heard += Fraction(frame.samples, rate)
+        self._heard = ended + Fraction(frame.samples, rate)
         frame.pts = None
         return packets + self._encoded(frame)
 
@@ -292,8 +293,9 @@ class _Cues:
         self._words, self._encode = words, encode
 
     def __call__(self, packet: Any) -> list[Any]:
-        text = "" if packet is None else self._words(packet).strip()
-        return [_packet(packet, self._encode(text), packet.pts, packet.duration)] if text else []
+        if packet is None or not (text := self._words(packet).strip()):
+            return []
+        return [_packet(packet, self._encode(text), packet.pts, packet.duration)]
 
 
 class _OneAtATime:
