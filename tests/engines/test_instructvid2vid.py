@@ -305,6 +305,31 @@ def test_it_says_when_an_instruction_is_far_from_what_it_knows(bundle):
     assert told("9,9?9", directions=others, threshold=None) is None
 
 
+def test_it_asks_in_the_words_that_it_does_best(bundle):
+    engine = build(bundle)
+    snow = engine.text.embed(["snow"])
+    known = torch.cat([snow, -snow])  # as unlike as can be, of which this encoder knows nothing
+    frames = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(1)) * 2 - 1
+
+    def made(prompt, reword=True, words=("white flakes", "water"), **facts):
+        facts = {"directions": {"directions": known}, "threshold": 0.5, "words": words} | facts
+        asked = InstructVid2Vid(
+            engine.codec, engine.text, tiny_unet(), engine.schedule, Settings(steps=2, reword=reword),
+            knowledge=Knowledge(**facts),
+        )  # fmt: skip
+        return asked.edit(Window(frames, 0, 0, None), prompt).frames
+
+    plain, other = made("snow", reword=False), made("white flakes", reword=False)
+    assert not torch.equal(plain, other)
+    assert torch.equal(made("snow"), other)
+    assert torch.equal(made("snow", words=()), plain)
+    assert torch.equal(made("snow", words=("", "water")), plain)  # no better words are known
+    between = {"directions": torch.cat([snow, snow])}  # two edits are as near: not clear which is meant
+    assert torch.equal(made("snow", directions=between, words=("white flakes", "white flakes")), plain)
+    assert torch.equal(made("snow", threshold=1.5), plain)  # far from all that is known
+    assert torch.equal(made("snow " * 20), made("snow " * 20, reword=False))  # too long to be read to its end
+
+
 def test_noise_falls_for_what_falls(bundle):
     engine = build(bundle)
     directions = {

@@ -42,6 +42,12 @@ class InstructSettings(BaseModel):
         description="pixels of mirrored picture that the model sees beyond the right and lower rim",
     )  # fmt: skip
 
+    reword: bool = Field(
+        default=True,
+        description="where it is clear which edit is meant, ask in the words by which the model does it best, if it "
+        "says which these are",
+    )
+
 
 class InstructEngine(TextEngine):
     """A method on a model of the role ``instruct``."""
@@ -85,7 +91,8 @@ class InstructEngine(TextEngine):
         settings = self.settings
         seen = self.codec.unscale(source)  # the source is shown as the autoencoder gives it (InstructPix2Pix, 3.2)
         unseen = torch.zeros_like(seen)
-        texts = {True: self._state(prompt), False: self._state("")}
+        asked = self.knowledge.plain(self.text, prompt) if settings.reword else prompt
+        texts = {True: self._state(asked), False: self._state("")}
 
         def denoise(z: torch.Tensor, step: Step) -> torch.Tensor:
             timestep = torch.tensor(step.timestep, device=z.device)  # a number would be compiled anew each time

@@ -130,18 +130,23 @@ class Texts:
         return self._states[text]
 
 
+CLEAR = 0.15  # by which cosine an instruction is nearer to one known edit than to any other
+
+
 @dataclass(frozen=True, eq=False)
 class Knowledge:
     """What a model was trained for.
 
     ``directions``: tensors by name: ``directions`` (N, P), embedded texts that it knows; ``others`` (M, P), which stand
-    for everything else. ``threshold``: see :meth:`warning`. ``known``: in words. ``model``: its name.
+    for everything else. ``threshold``: see :meth:`warning`. ``known``: in words. ``model``: its name. ``words`` (N):
+    for each direction the words by which the model does best what that asks for; empty where there are none.
     """
 
     directions: dict[str, torch.Tensor]
     threshold: float | None = None
     known: tuple[str, ...] = ()
     model: str = "the model"
+    words: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, bundle: Bundle) -> Knowledge:
@@ -153,7 +158,31 @@ class Knowledge:
             preset.get("known_threshold"),
             tuple(preset.get("knows", ())),
             bundle.name,
+            tuple(preset.get("plain_words", ())),
         )
+
+    def plain(self, text: TextEncoder, prompt: str) -> str:
+        """``prompt`` in the words by which the model does best what is meant; itself where that is not clear.
+
+        Clear: it is not far from all that is known (:meth:`warning`), and nearer to one direction than to any other by
+        a cosine of :data:`CLEAR`.
+        """
+        directions = self.directions.get("directions")
+        if directions is None or not self.words or not text.can_embed or text.lost(prompt):
+            return prompt
+        found, place = (directions.float() @ text.embed([prompt])[0].cpu()).topk(2)
+        clear = float(found[0] - found[1]) >= CLEAR and self._near(text, prompt) is not False
+        return (self.words[int(place[0])] if clear else "") or prompt
+
+    def _near(self, text: TextEncoder, prompt: str) -> bool | None:
+        """Whether ``prompt`` is among what is known; None where nothing tells."""
+        directions, others = self.directions.get("directions"), self.directions.get("others")
+        if directions is None or self.threshold is None or not text.can_embed:
+            return None
+        embedded = text.embed([prompt])[0].cpu()
+        near = float((directions.float() @ embedded).max())
+        elsewhere = float((others.float() @ embedded).max()) if others is not None and len(others) else 0.0
+        return near - elsewhere >= self.threshold
 
     def warning(self, text: TextEncoder, what: str, prompt: str) -> str | None:
         """A warning when ``prompt``, which is called ``what``, is far from all that is known, or too long; else None.
@@ -161,17 +190,12 @@ class Knowledge:
         Far: its cosine to the nearest of the ``directions``, less that to the nearest of the ``others``, is below
         ``threshold``. A model without these never finds anything far.
         """
-        directions, others = self.directions.get("directions"), self.directions.get("others")
-        if directions is not None and self.threshold is not None and text.can_embed:
-            embedded = text.embed([prompt])[0].cpu()
-            near = float((directions.float() @ embedded).max())
-            elsewhere = float((others.float() @ embedded).max()) if others is not None and len(others) else 0.0
-            if near - elsewhere < self.threshold:
-                knows = f"; it knows {', '.join(self.known)}" if self.known else ""
-                return (
-                    f"the {what} is far from what {self.model} was trained for{knows}; "
-                    "for other edits choose a larger model: --model FOLDER or a hub id in the local cache"
-                )
+        if self._near(text, prompt) is False:
+            knows = f"; it knows {', '.join(self.known)}" if self.known else ""
+            return (
+                f"the {what} is far from what {self.model} was trained for{knows}; "
+                "for other edits choose a larger model: --model FOLDER or a hub id in the local cache"
+            )
         lost = text.lost(prompt)
         if lost:
             return f"the {what} is too long for {self.model}: its last {lost} tokens are not read; shorten it"

@@ -74,6 +74,7 @@ def stages(runs: Path, out: Path, share: float, device: str) -> list[Stage]:
             ("--out", str(out), "--vae", str(runs / "vae"), "--clip", str(runs / "clip"), "--tokenizer", tokenizer,
              "--unet", str(runs / "clips"), "--text2image", str(runs / "text2image")),
         ),
+        Stage("words", "nano_words", ("--model", str(out), "--scenes", part(4))),
         Stage(
             "codec", "nano_image2video",
             ("vae", *to("image2video"), *data, *scenes, "--codec-steps", part(1500), *resumed),
