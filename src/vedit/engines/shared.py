@@ -130,7 +130,7 @@ class Texts:
         return self._states[text]
 
 
-CLEAR = 0.15  # by which cosine an instruction is nearer to one known edit than to any other
+CLEAR = 0.08  # by which cosine an instruction is nearer to one known edit than to any other
 
 
 @dataclass(frozen=True, eq=False)
