@@ -6,7 +6,7 @@ People ask in many ways, and the network does the same edit better in some words
 more surely what is meant, so the engine asks in the best words where that is clear
 (:meth:`vedit.engines.shared.Knowledge.plain`). Candidates are the phrasings of the training that somebody wrote; the
 best is that whose edits are nearest to the exact operation on average (PSNR). Goes into the instruct model's preset as
-``plain_words``, in the order of the known directions.
+``plain_words``, in the order of the known directions; empty for what falls (snow, rain), of which PSNR prefers little.
 """
 
 from __future__ import annotations
@@ -64,9 +64,11 @@ def main() -> None:
         return ((made.float().clamp(-1, 1) + 1) / 2).permute(0, 2, 3, 1).numpy()
 
     frames = [render(draw_scene(SEED * 1_000_000 + k, SIZE, SIZE, frames=1)).frames for k in range(args.scenes)]
-    found = best_words(edit, frames, {name: phrasings.TRAIN[name] for name in operations.OPERATIONS})
+    found = best_words(edit, frames, {
+        name: phrasings.TRAIN[name] for name in operations.OPERATIONS if name not in operations.FALLS
+    })  # fmt: skip
     preset = args.model / "instruct" / "preset.json"
-    words = [*found.values(), *("" for _ in phrasings.OBJECT_EDITS)]
+    words = [found.get(name, "") for name in (*operations.OPERATIONS, *phrasings.OBJECT_EDITS)]
     preset.write_text(json.dumps(json.loads(preset.read_text()) | {"plain_words": words}, indent=2) + "\n")
     weights.write_manifest(args.model)
 
