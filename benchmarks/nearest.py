@@ -32,6 +32,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=1)
     parser.add_argument("--phrasings", type=Path, default=Path(__file__).with_name("phrasings.json"))
     parser.add_argument("--only", choices=["kept", "foreign"], help="one of the two lists")
+    parser.add_argument("--setting", action="append", default=[], help="of the method, key=value")
     args = parser.parse_args()
 
     from vedit import engines, weights
@@ -39,7 +40,8 @@ def main() -> None:
     from vedit.engines.instructvid2vid import InstructVid2Vid
 
     bundle = weights.open_bundle(args.model, "instruct")
-    engine = cast(InstructVid2Vid, engines.load("instructvid2vid", bundle, {}, device="cpu", dtype="auto"))
+    settings = dict(item.split("=", 1) for item in args.setting)
+    engine = cast(InstructVid2Vid, engines.load("instructvid2vid", bundle, settings, device="cpu", dtype="auto"))
     lists = {"kept": phrasings.TEST, "foreign": json.loads(args.phrasings.read_text())}
     lists = {key: value for key, value in lists.items() if args.only in (None, key)}
     started = time.time()

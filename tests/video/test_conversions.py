@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,16 @@ def chirp(path: Path, codec: str, *, layout: str = "stereo", rate: int = RATE, l
                 made.mux(packet)
     plain.unlink()
     return path
+
+
+def remux(path: Path, to: Path, keep: Callable[[Any], bool]) -> None:
+    """The packets of ``path`` for which ``keep``, which may change them, says so."""
+    with av.open(str(path)) as opened, av.open(str(to), "w") as made:
+        streams = {s.index: made.add_stream_from_template(s, opaque=True) for s in opened.streams}
+        for packet in opened.demux():
+            if packet.dts is not None and keep(packet):
+                packet.stream = streams[packet.stream.index]
+                made.mux(packet)
 
 
 def heard(path: Path) -> np.ndarray:
@@ -153,7 +164,8 @@ def test_sound_whose_channels_have_no_names_goes_into_mp4(tmp_path: Path, layout
     words = passed(source, tmp_path / f"out{target}")
     with av.open(str(tmp_path / f"out{target}")) as opened:
         kept = opened.streams.audio
-        assert (len(kept) == 1 and kept[0].layout.nb_channels == count) or any("audio" in text for text in words)
+        assert [stream.layout.nb_channels for stream in kept] == [count]
+    assert not any("dropped" in text for text in words)
 
 
 def changing(path: Path, parts: list[tuple[str, int]]) -> Path:
@@ -199,16 +211,13 @@ def test_sound_that_changes_on_the_way(tmp_path: Path, parts: list[tuple[str, in
 @pytest.mark.parametrize("speed", [0.99, 1.01])
 def test_sound_whose_clock_is_not_its_rate_stays_in_step(tmp_path: Path, speed: float) -> None:
     """Late by 36 s in an hour, for a clock that is one per cent off."""
-    plain = chirp(tmp_path / "made.mov", "pcm_s16le")
-    with av.open(str(plain)) as opened, av.open(str(tmp_path / "in.mkv"), "w") as made:
-        streams = {s.index: made.add_stream_from_template(s, opaque=True) for s in opened.streams}
-        for packet in opened.demux():
-            if packet.dts is None:
-                continue
-            if packet.stream.type == "audio":
-                packet.pts = packet.dts = round(packet.dts * speed)
-            packet.stream = streams[packet.stream.index]
-            made.mux(packet)
+
+    def change(packet: Any) -> bool:
+        if packet.stream.type == "audio":
+            packet.pts = packet.dts = round(packet.dts * speed)
+        return True
+
+    remux(chirp(tmp_path / "made.mov", "pcm_s16le"), tmp_path / "in.mkv", change)
     passed(tmp_path / "in.mkv", tmp_path / "out.webm")
     with av.open(str(tmp_path / "out.webm")) as opened:
         last = list(opened.decode(audio=0))[-1]
@@ -219,16 +228,11 @@ def test_sound_whose_clock_is_not_its_rate_stays_in_step(tmp_path: Path, speed: 
 @pytest.mark.parametrize("target", [".webm", ".avi", ".ts", ".mov"])
 def test_a_gap_in_the_sound_stays_as_long(tmp_path: Path, target: str) -> None:
     codec = {".webm": "aac", ".avi": "libopus", ".ts": "flac", ".mov": "libopus"}[target]
-    plain = chirp(tmp_path / "made.mp4", codec)
-    with av.open(str(plain)) as opened, av.open(str(tmp_path / "in.mp4"), "w") as made:
-        streams = {s.index: made.add_stream_from_template(s, opaque=True) for s in opened.streams}
-        packet: Any
-        for packet in opened.demux():
-            sound = packet.stream.type == "audio"
-            if packet.dts is None or (sound and 0.4 <= packet.pts * packet.time_base < 0.8):
-                continue
-            packet.stream = streams[packet.stream.index]
-            made.mux(packet)
+
+    def outside(packet: Any) -> bool:
+        return packet.stream.type != "audio" or not 0.4 <= packet.pts * packet.time_base < 0.8
+
+    remux(chirp(tmp_path / "made.mp4", codec), tmp_path / "in.mp4", outside)
     words = passed(tmp_path / "in.mp4", tmp_path / f"out{target}")
     assert not any("early" in text for text in words)
     before, after = heard(tmp_path / "in.mp4"), heard(tmp_path / f"out{target}")

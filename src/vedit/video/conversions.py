@@ -13,8 +13,8 @@ import av.codec
 import av.error
 import numpy as np
 
-# What sound becomes where it cannot stay what it is: what every player of the container knows. AVI could
-# not say what of an MP3 is the encoder's run-up, so its sound would be late.
+# What sound becomes where it cannot stay what it is: what every player of the container knows. AVI could not say what
+# of an MP3 is the encoder's run-up, so its sound would be late.
 _SOUND = {
     "webm": "libopus", "mp4": "aac", "mov": "aac", "mpegts": "aac", "avi": "pcm_s16le", "matroska": "flac",
     "nut": "flac",
@@ -129,7 +129,7 @@ class _Sound:
         self._made, self._decoder, self._index, self._warnings = made, decoder, index, warnings
         # A transport stream cannot say that the encoder's run-up is not to be heard, nor have times before zero.
         self._cut = muxer == "mpegts"
-        # AVI and PCM have no times: what is heard first is heard at zero.
+        # AVI has no times: what comes first is heard at zero.
         self._from_zero = muxer == "avi"
         self._first = Fraction(0)  # time of the first sample, s
         self._heard: Fraction | None = None  # end of what came in, s
@@ -240,8 +240,8 @@ def subtitles(
     container: Any, muxer: str, stream: Any, codec: str | None, warnings: list[str]
 ) -> tuple[Any, Convert, str] | None:
     """The same for subtitles."""
-    name = "subrip" if (muxer, codec) == ("matroska", "mov_text") else _SUBTITLES.get(muxer)
-    if name is None or codec not in _WORDS or (muxer == "matroska") != (name == "subrip"):
+    name = _SUBTITLES.get(muxer)
+    if name is None or codec not in _WORDS:
         return None
     words = _Words(codec, stream.index, warnings)
     if name == "mov_text":
@@ -352,4 +352,5 @@ _TAGS = re.compile(r"</?(?:b|i|u|s|font|c|v|ruby|rt|lang)(?=[\s>./])[^<>]*>|<\d\
 _OVERRIDE = re.compile(r"\{[^{}]*\}")
 _DRAWING = re.compile(r"\{[^{}]*\\p[1-9][^{}]*\}")
 _WORDS = ("subrip", "srt", "ass", "ssa", "text", "webvtt", "mov_text")
-_SUBTITLES = {"mp4": "mov_text", "mov": "mov_text", "webm": "webvtt"}
+# What text becomes where it cannot stay what it is.
+_SUBTITLES = {"mp4": "mov_text", "mov": "mov_text", "webm": "webvtt", "matroska": "subrip"}
