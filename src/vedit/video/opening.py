@@ -37,8 +37,10 @@ def open_input(
     except PermissionError:
         raise InputError(f"{found.name}: no permission to read it; check the file's mode") from None
     except (av.error.FFmpegError, OSError, ValueError) as error:
-        hint = "cut short, damaged or not a video"
-        raise InputError(f"{found.name}: cannot be read as video ({reason(error)}); the file is {hint}") from None
+        raise InputError(
+            f"{found.name}: cannot be read as video ({reason(error)}): it is cut short, damaged or not a video; check that "
+            "it plays, or give another file"
+        ) from None
     if container.format.name in _NOT_VIDEO:
         container.close()
         raise InputError(f"{found.name}: not a video (looks like {container.format.name}); give a video file")
