@@ -38,8 +38,8 @@ def open_input(
         raise InputError(f"{found.name}: no permission to read it; check the file's mode") from None
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise InputError(
-            f"{found.name}: cannot be read as video ({reason(error)}): it is cut short, damaged or not a video; check that "
-            "it plays, or give another file"
+            f"{found.name}: cannot be read as video ({reason(error)}): it is cut short, damaged or not a video; check "
+            "that it plays, or give another file"
         ) from None
     if container.format.name in _NOT_VIDEO:
         container.close()
