@@ -129,6 +129,8 @@ class _Sound:
         self._made, self._decoder, self._index, self._warnings = made, decoder, index, warnings
         # A transport stream cannot say that the encoder's run-up is not to be heard, nor have times before zero.
         self._cut = muxer == "mpegts"
+        # FLAC ends with a packet that holds nothing but its header anew, which NUT would store as an empty one.
+        self._plain = muxer == "nut"
         # AVI has no times: what comes first is heard at zero.
         self._from_zero = muxer == "avi"
         self._first = Fraction(0)  # time of the first sample, s
@@ -146,6 +148,8 @@ class _Sound:
                 self._damaged()
         if packet is None and self._heard is not None:
             packets += [*self._drained(), *self._made.encode(None)]
+        if self._plain:
+            packets = [p for p in packets if p.size]
         if self._cut:
             packets = [p for p in packets if p.pts * p.time_base > self._first - _TICK]
         return packets

@@ -45,6 +45,7 @@ class _Route:
     convert: conversions.Convert | None = None
     begun: bool = False
     end: Fraction | None = None  # of the packet before, s
+    counted: int | None = None  # time of the packet before in the container's own ticks, where these are coarse
 
     def straighten(self, packet: Any) -> bool:
         """Lets time go on where it jumps back, as the reader does for the video; whether it had to be moved."""
@@ -62,6 +63,16 @@ class _Route:
                 packet.pts += self.shift
         self.last = packet.dts
         return moved
+
+    def count(self, packet: Any) -> None:
+        """AVI counts sound in blocks: two packets by a clock of milliseconds may fall into one, which it refuses.
+        It has no times for sound either, so that the next block will do."""
+        tick = self.stream.time_base
+        ticks = round(packet.dts * packet.time_base / tick)
+        if self.counted is not None and ticks <= self.counted:
+            ticks = self.counted + 1
+        packet.pts = packet.dts = self.counted = ticks
+        packet.time_base = tick
 
 
 @dataclass
@@ -209,9 +220,10 @@ class Copier:
             if route.convert is not None:
                 self._mux(container, route, route.convert(None))
 
-    @staticmethod
-    def _mux(container: Any, route: _Route, packets: list[Any]) -> None:
+    def _mux(self, container: Any, route: _Route, packets: list[Any]) -> None:
         for packet in packets:
+            if self.format == "avi" and route.stream.type == "audio":
+                route.count(packet)
             packet.stream = route.stream
             container.mux(packet)
 
