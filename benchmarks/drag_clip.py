@@ -12,7 +12,8 @@ Results are lossless, so that what lies outside of the region can be compared sa
   of the last frame, by normalised correlation; ``match`` is the best;
 - ``error``: mean distance of the patch from the track over all frames, as a share of the length;
 - ``drift``: the largest of red, green and blue, grey levels over the clip, as the command reports it;
-- ``outside``: the largest difference to the source outside of the region, of all samples of the brightness;
+- ``outside``: the largest difference to the source outside of the region, of all samples, of the brightness and of the
+  colours;
 - ``windows`` and ``seconds``.
 """
 
@@ -33,17 +34,27 @@ import numpy as np
 SHOWN = 8  # frames of a sheet
 
 
-def read(path: Path, count: int | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """RGB (T, H, W, 3) and brightness (T, H, W) of a clip of which the sides are even."""
-    colours, luma = [], []
+def read(path: Path, count: int | None = None) -> tuple[np.ndarray, list[np.ndarray]]:
+    """RGB (T, H, W, 3) and the samples of each plane (T, h, w) of a clip of eight bits."""
+    colours: list[np.ndarray] = []
+    planes: list[list[np.ndarray]] = []
     with av.open(str(path)) as container:
         for frame in container.decode(video=0):
             colours.append(frame.to_ndarray(format="rgb24"))
-            plane = frame.planes[0]
-            luma.append(np.frombuffer(bytes(plane), np.uint8).reshape(plane.height, -1)[:, : plane.width])
+            planes.append([np.frombuffer(bytes(p), np.uint8).reshape(p.height, -1)[:, : p.width] for p in frame.planes])
             if len(colours) == count:
                 break
-    return np.stack(colours), np.stack(luma)
+    return np.stack(colours), [np.stack(plane) for plane in zip(*planes, strict=True)]
+
+
+def beyond(made: list[np.ndarray], source: list[np.ndarray], inside: np.ndarray) -> int:
+    """The largest difference of samples of which no pixel lies in ``inside`` (H, W)."""
+    found = 0
+    for ours, theirs in zip(made, source, strict=True):
+        height, width = theirs.shape[1:]
+        part = cv2.resize(inside.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA) > 0
+        found = max(found, int(np.abs(ours.astype(int) - theirs)[:, ~part].max(initial=0)))
+    return found
 
 
 def draw(path: Path, frames: int, side: int = 256) -> tuple[str, str]:
@@ -129,8 +140,8 @@ def main() -> None:
     mirror = 2 * way[0] - way
     if ((mirror < box[:2]) | (mirror >= np.add(box[:2], box[2:]))).any():
         parser.error(f"--track: its mirror image leads to {mirror[-1].tolist()}, out of the region; make that wider")
-    source, luma = read(clip, args.end)
-    inside = np.zeros(luma.shape[1:], bool)
+    source, samples = read(clip, args.end)
+    inside = np.zeros(source.shape[1:3], bool)
     inside[box[1] : box[1] + box[3], box[0] : box[0] + box[2]] = True
     more = [*args.option, *([] if args.end is None else ["--end", str(args.end)])]
     length = float(np.linalg.norm(np.diff(way, axis=0), axis=1).sum())
@@ -148,7 +159,7 @@ def main() -> None:
             "match": round(score, 3),
             "error": round(float(np.linalg.norm(places - places[0] - (wanted - wanted[0]), axis=1).mean()) / length, 3),
             "drift": None if done["color_drift"] is None else max(done["color_drift"], key=abs),
-            "outside": int(np.abs(own.astype(int) - luma)[:, ~inside].max()),
+            "outside": beyond(own, samples, inside),
             "windows": done["windows"],
             "seconds": round(done["timings"]["total"], 1),
             "warnings": done["warnings"],

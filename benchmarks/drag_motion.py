@@ -5,15 +5,17 @@
 A scene has one thing in its own colour before a background that rests. In the source it rests too, or moves somewhere;
 asked for is another way, straight or bent, and the same scene drawn with that way is the truth. Every ``--control`` is
 one row of the table (an adapter of ``train-adapter revideo`` or of the ablations; without any, what the model carries).
+What the engine makes is brought to the scene's size and into the region as the command does it. The row ``truth`` has
+the drawn truth in the place of a result: the best that the measures allow.
 
 - ``error``: distance of the thing's middle (centroid of its colour, where it is nearer to that than to the background)
-  from the asked way, mean over the frames, pixels; ``end``: at the last frame, and as a share of the way's length;
+  from the asked way, mean over the frames, pixels, and as a share of the way's length; ``end``: at the last frame;
 - ``survival``: share of the scenes whose last frame has the thing where it should be, IoU with the true mask ≥ 0.5;
 - ``shuffled``: ``end`` as a share when every scene is given another one's track: what it comes to without following;
 - ``opposite``: share of the scenes where a track and its mirror image move the thing to opposite sides of its start;
 - ``outside``: PSNR to the source outside of the region before anything is composited, dB;
-- ``inside``: PSNR to the truth in the region, dB, and ``codec``, what the truth has at the model's size and through its
-  autoencoder;
+- ``inside``: PSNR to the truth in the region, dB; ``enlarged``, of the model's own pixels made larger; ``codec``, of
+  the truth at the model's size and through its autoencoder;
 - ``seam``: how much larger the step across the region's border is than in the truth, grey levels, composited, and
   ``seam_raw``, before the rim is blended;
 - ``warp``: warp error by the truth's flow, ``warp_truth`` the truth's own.
@@ -23,6 +25,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import time
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -36,11 +39,13 @@ import torch
 from vedit.metrics.motion import warp_difference
 from vedit.metrics.pictures import Picture, Step
 from vedit.metrics.pixels import decibels
+from vedit.video.compose import compose
 from vedit.video.mask import soft_weights
 from vedit.world.palette import COLOURS
 from vedit.world.scene import PLACES, draw_scene, remove, render
 
 FRAMES, SIDE, WHOLE, MARGIN = 8, 128, 256, 6
+TOLD = 0.8  # IoU with the true mask at which a thing counts as told from its background, on the truth itself
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +74,7 @@ class Task:
 
 
 def make_task(seed: int) -> Task | None:
-    """A scene from ``seed``; None where the thing would not fit."""
+    """A scene from ``seed``; None where the thing would not fit, or cannot be told from its background by colour."""
     rng = np.random.default_rng([seed, 70])
     place = "leaves" if rng.random() < 0.6 else str(rng.choice(PLACES))
     scene = draw_scene(seed, WHOLE, WHOLE, FRAMES, place=place, things=1)
@@ -114,10 +119,11 @@ def make_task(seed: int) -> Task | None:
     part = np.s_[:, top : top + SIDE, left : left + SIDE]
     first = source.frames[0][source.masks[0, 0]].mean(0)
     way = truth.tracks[:, 0].astype(np.float64) - [left, top]
-    return Task(
+    task = Task(
         f"{place}-{seed}", source.frames[part], truth.frames[part], empty.frames[part], truth.masks[:, 0][part], way,
         box, first,
     )  # fmt: skip
+    return task if min(overlap(task.truth, task, at) for at in range(FRAMES)) >= TOLD else None
 
 
 def thing_in(frame: np.ndarray, task: Task, index: int) -> np.ndarray:
@@ -126,6 +132,12 @@ def thing_in(frame: np.ndarray, task: Task, index: int) -> np.ndarray:
     found = (to_thing < np.linalg.norm(frame - task.empty[index], axis=-1)) & (to_thing < 0.3) & task.inside
     count, labels, stats, _ = cv2.connectedComponentsWithStats(found.astype(np.uint8), connectivity=8)
     return found if count < 2 else labels == 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())
+
+
+def overlap(clip: np.ndarray, task: Task, index: int) -> float:
+    """IoU of the thing as it is found in a frame of ``clip`` with where it should be."""
+    found = thing_in(clip[index], task, index)
+    return float((found & task.mask[index]).sum() / max(1, (found | task.mask[index]).sum()))
 
 
 def centre(mask: np.ndarray) -> np.ndarray | None:
@@ -153,8 +165,27 @@ def sized(video: np.ndarray, side: int) -> np.ndarray:
     return np.stack([cv2.resize(frame.astype(np.float32), (side, side), interpolation=how) for frame in video])
 
 
-def run(engine: Any, task: Task, way: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:
-    """The edit and the codec's reconstruction of the source, (T, S, S, 3); the model sees ``side`` pixels."""
+@dataclass(frozen=True, eq=False)
+class Made:
+    """What came of a scene: ``raw`` (T, S, S, 3), the model's own pixels made larger; ``whole``, brought to the scene's
+    size as the command does; ``result``, that in the region, with the default rim, and the source outside."""
+
+    raw: np.ndarray
+    whole: np.ndarray
+    result: np.ndarray
+
+
+def finished(task: Task, edited: np.ndarray, reconstruction: np.ndarray) -> Made:
+    """Of the edit and the codec's reconstruction of the source, (T, s, s, 3) at the model's size."""
+    source = np.round(task.source * 255).clip(0, 255).astype(np.uint8)
+    frames = [compose(*parts, "auto") for parts in zip(source, reconstruction, edited, strict=True)]
+    whole = np.stack(frames).astype(np.float32) / 255
+    weights = soft_weights(task.inside.astype(np.uint8) * 255, WHOLE / 100)[..., None] / 255
+    return Made(sized(edited, SIDE), whole, task.source + weights * (whole - task.source))
+
+
+def run(engine: Any, task: Task, way: np.ndarray, side: int) -> Made:
+    """The edit along ``way``; the model sees ``side`` pixels."""
     from vedit.engines.base import Drag, Window
 
     x, y, width, height = task.box
@@ -165,10 +196,11 @@ def run(engine: Any, task: Task, way: np.ndarray, side: int) -> tuple[np.ndarray
     frames = torch.from_numpy(sized(task.source, side)).permute(0, 3, 1, 2).float() * 2 - 1
     with torch.inference_mode():
         done = engine.edit(Window(frames, 0), drag)
-    return tuple(
-        sized(((part.float().cpu().clamp(-1, 1) + 1) / 2).permute(0, 2, 3, 1).numpy(), SIDE)
+    edited, reconstruction = (
+        ((part.float().cpu().clamp(-1, 1) + 1) / 2).permute(0, 2, 3, 1).contiguous().numpy()
         for part in (done.frames, done.reconstruction)
-    )  # type: ignore[return-value]
+    )
+    return finished(task, edited, reconstruction)
 
 
 def psnr(a: np.ndarray, b: np.ndarray) -> float:
@@ -203,19 +235,14 @@ def warp_error(video: np.ndarray, truth: np.ndarray) -> float:
 
 def measure(engine: Any, task: Task, other: Task, side: int) -> tuple[dict[str, Any], np.ndarray]:
     """One scene's figures, and the edit."""
-    made, _ = run(engine, task, task.way, side)
-    error = distances(made, task)
-    shuffled, _ = run(engine, task, task.way[0] + other.way - other.way[0], side)
-    mirrored, _ = run(engine, task, 2 * task.way[0] - task.way, side)
-    ends = [centre(thing_in(video[-1], task, -1)) for video in (made, mirrored)]
+    made = run(engine, task, task.way, side)
+    shuffled = run(engine, task, task.way[0] + other.way - other.way[0], side).result
+    mirrored = run(engine, task, 2 * task.way[0] - task.way, side).result
+    ends = [centre(thing_in(video[-1], task, -1)) for video in (made.result, mirrored)]
     start = centre(thing_in(task.source[0], task, 0))
     assert start is not None
     sides = [0.0 if end is None else float((end - start) @ (task.way[-1] - task.way[0])) for end in ends]
-    last = thing_in(made[-1], task, FRAMES - 1)
-    overlap = (last & task.mask[-1]).sum() / max(1, (last | task.mask[-1]).sum())
     inside = task.inside
-    weights = soft_weights(inside.astype(np.uint8) * 255, WHOLE / 100)[..., None] / 255
-    composited = task.source + weights * (made - task.source)  # as the command does, with its default rim
     truth = torch.from_numpy(sized(task.truth, side)).permute(0, 3, 1, 2).float() * 2 - 1
     with torch.inference_mode():
         coded = engine.base.codec.decode(engine.base.codec.encode(truth.to(engine.base.device)))
@@ -223,21 +250,31 @@ def measure(engine: Any, task: Task, other: Task, side: int) -> tuple[dict[str, 
     return {
         "scene": task.name,
         "length": task.length,
+        **of_result(made.result, task),
+        "shuffled_share": float(distances(shuffled, task)[-1]) / task.length,
+        "opposite": bool(sides[0] > 0 > sides[1]),
+        "outside": psnr(made.raw[:, ~inside], task.source[:, ~inside]),
+        "enlarged": psnr(made.raw[:, inside], task.truth[:, inside]),
+        "codec": psnr(codec[:, inside], task.truth[:, inside]),
+        "seam_raw": border_step(np.where(inside[..., None], made.whole, task.source), task.box)
+        - border_step(task.truth, task.box),
+        "warp_truth": warp_error(task.truth, task.truth),
+    }, made.result
+
+
+def of_result(result: np.ndarray, task: Task) -> dict[str, float]:
+    """What is measured on a finished clip (T, S, S, 3)."""
+    error = distances(result, task)
+    return {
         "error": float(error[1:].mean()),
+        "error_share": float(error[1:].mean()) / task.length,
         "end": float(error[-1]),
         "end_share": float(error[-1]) / task.length,
-        "shuffled_share": float(distances(shuffled, task)[-1]) / task.length,
-        "overlap": float(overlap),
-        "opposite": bool(sides[0] > 0 > sides[1]),
-        "outside": psnr(made[:, ~inside], task.source[:, ~inside]),
-        "inside": psnr(made[:, inside], task.truth[:, inside]),
-        "codec": psnr(codec[:, inside], task.truth[:, inside]),
-        "seam": border_step(composited, task.box) - border_step(task.truth, task.box),
-        "seam_raw": border_step(np.where(inside[..., None], made, task.source), task.box)
-        - border_step(task.truth, task.box),
-        "warp": warp_error(composited, task.truth),
-        "warp_truth": warp_error(task.truth, task.truth),
-    }, made
+        "overlap": overlap(result, task, FRAMES - 1),
+        "inside": psnr(result[:, task.inside], task.truth[:, task.inside]),
+        "seam": border_step(result, task.box) - border_step(task.truth, task.box),
+        "warp": warp_error(result, task.truth),
+    }
 
 
 def summary(rows: list[dict[str, Any]]) -> dict[str, float]:
@@ -248,10 +285,9 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, float]:
         if isinstance(rows[0][key], float) and key not in ("overlap", "length")
     }
     median = {"end_share_median": float(np.median([row["end_share"] for row in rows]))}
-    shares = {
-        "survival": np.mean([row["overlap"] >= 0.5 for row in rows]),
-        "opposite": np.mean([row["opposite"] for row in rows]),
-    }
+    shares = {"survival": np.mean([row["overlap"] >= 0.5 for row in rows])}
+    if "opposite" in rows[0]:
+        shares["opposite"] = np.mean([row["opposite"] for row in rows])
     return {key: round(float(value), 5) for key, value in (mean | median | shares).items()}
 
 
@@ -296,7 +332,8 @@ def main() -> None:
         seed += 1
     controls = dict(item.split("=", 1) for item in args.control) or {"carried": None}
     args.out.mkdir(parents=True, exist_ok=True)
-    results: dict[str, Any] = {}
+    truths = [{"scene": task.name, "length": task.length, **of_result(task.truth, task)} for task in tasks]
+    results: dict[str, Any] = {"truth": {"summary": summary(truths), "rows": truths}}
     for name, adapter in controls.items():
         began = time.time()
         engine = engines.load(
@@ -317,6 +354,7 @@ def main() -> None:
         )
     shown = (
         "error",
+        "error_share",
         "end_share",
         "end_share_median",
         "shuffled_share",
@@ -325,10 +363,11 @@ def main() -> None:
         "outside",
         "inside",
         "seam",
+        "warp",
     )
     print("| control | " + " | ".join(shown) + " |\n|" + "---|" * (len(shown) + 1))
     for name, result in results.items():
-        print(f"| {name} | " + " | ".join(f"{result['summary'][key]:.3g}" for key in shown) + " |")
+        print(f"| {name} | " + " | ".join(f"{result['summary'].get(key, math.nan):.3g}" for key in shown) + " |")
 
 
 if __name__ == "__main__":

@@ -4,9 +4,9 @@
 
 A scene moves (things, camera) and is drawn twice: as it is, and edited. The edits take turns: a thing in another
 colour, in another shape, gone, or a tone over the whole picture. The method gets the source and the first frame of the
-truth.
-Every ``--row`` is AnyV2V with other settings; beside them stand two that do nothing clever, ``source`` (the clip as it
-was) and ``repeat`` (the edited frame throughout), and ``codec``, the truth through the autoencoder.
+truth. Every ``--row`` is AnyV2V with other settings, brought to the scene's size as the command does it; beside them
+stand two that do nothing clever, ``source`` (the clip as it was) and ``repeat`` (the edited frame throughout), and
+``codec``, the truth through the autoencoder.
 
 - ``truth``: PSNR to the truth over the frames after the first, dB; ``changed``: the same where the edit changes
   something; ``rest``: where it does not;
@@ -29,6 +29,7 @@ import numpy as np
 import torch
 from drag_motion import WHOLE, psnr, sized, warp_error
 
+from vedit.video.compose import compose
 from vedit.world import operations
 from vedit.world.moving import draw_moving
 from vedit.world.scene import COLOURS, SHAPES, Scene, recolour, remove, render, reshape
@@ -155,7 +156,7 @@ def main() -> None:
     }
 
     def pixels(frames: torch.Tensor) -> np.ndarray:
-        return ((frames.float().cpu().clamp(-1, 1) + 1) / 2).permute(0, 2, 3, 1).numpy()
+        return ((frames.float().cpu().clamp(-1, 1) + 1) / 2).permute(0, 2, 3, 1).contiguous().numpy()
 
     def tensor(clip: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(clip).permute(0, 3, 1, 2).float() * 2 - 1
@@ -169,7 +170,9 @@ def main() -> None:
             engine = engines.load("anyv2v", bundle, given, seed=args.seed, device=args.device)
             source, edited = sized(task.source, seen), sized(task.truth[:1], seen)
             done: Any = engine.edit(Window(tensor(source), 0), Spread(tensor(edited)[0]))
-            return sized(pixels(done.frames), args.side)
+            native = np.round(task.source * 255).clip(0, 255).astype(np.uint8)
+            parts = zip(native, pixels(done.reconstruction), pixels(done.frames), strict=True)
+            return np.stack([compose(*part, "auto") for part in parts]).astype(np.float32) / 255
 
         return run
 

@@ -30,6 +30,7 @@ METHODS = ("sdedit", "text2video-zero", "fatezero", "tokenflow", "tune-a-video",
 def job(clip: str, output: str, method: str, source: str, target: str, **more: Any) -> dict[str, Any]:
     """Run a job as the shell would; its report."""
     from vedit import render
+    from vedit.cache import Cache
     from vedit.cli.tuning import tuned
     from vedit.jobs import EditJob
 
@@ -40,11 +41,12 @@ def job(clip: str, output: str, method: str, source: str, target: str, **more: A
     from vedit import engines
     from vedit.render import estimate
 
-    with tuned(render.plan(described), "none") as ready:
+    kept = Cache.default()
+    with tuned(render.plan(described), "none", kept) as ready:
         shares = estimate.shares(ready.edited_frames, ready.window, ready.overlap)
         work = engines.work(method, ready.bundle, ready.settings, shares)
         seen = {"work": {"frames": work.frames, "inversion": work.inversion_evaluations}}
-        return render.run(ready).report() | seen
+        return render.run(ready, cache=kept).report() | seen
 
 
 def of_process(**fields: Any) -> dict[str, Any]:
@@ -165,6 +167,11 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=2)
     parser.add_argument("--fields", help=argparse.SUPPRESS)
     args = parser.parse_args()
+    needed = {"cache": ("source", "target", "target2", "out"), "reconstruction": ("source", "out")}
+    needed["length"] = ("source", "target", "out")
+    missing = [name for name in needed.get(args.what, ()) if getattr(args, name) is None]
+    if missing or (not args.clips and args.what != "job"):
+        parser.error(f"{args.what}: give CLIP and {', '.join(f'--{name}' for name in needed[args.what])}")
     if args.what == "job":
         print(json.dumps(job(**json.loads(args.fields))))
         return

@@ -6,10 +6,11 @@
 A scene is drawn twice, the second time with one attribute changed: that is the true edit. Four categories, as in TCVE's
 Table I: style (an exact operation over all), object (a thing in another colour, or of another shape), background
 (another place behind the same things), several (a thing and the place at once). Every method edits the source by the
-two captions with the model's own defaults, in a process of its own. Beside them stand the source, untouched, and what
-does nothing at all: the source through the codec. OUT gets results.json and table.md, and sheets/ with a row for each
-method. With --work DIR clips and rows are kept there, and what was measured already is not measured again; --cases
-takes the first so many of a category, for methods that take long.
+two captions with the model's own defaults. All clips have one size, so peak memory is that of a method's first edit,
+which has a process of its own (of a tuned method the edit's, not the training's). Beside them stand the source,
+untouched, and what does nothing at all: the source through the codec. OUT gets results.json and table.md, and sheets/
+with a row for each method. With --work DIR clips and rows are kept there, and what was measured already is not measured
+again; --cases takes the first so many of a category, for methods that take long.
 """
 
 from __future__ import annotations
@@ -120,10 +121,11 @@ def write(path: Path, frames: np.ndarray) -> Path:
     return path
 
 
-def edit(case: dict[str, Any], row: dict[str, Any], output: Path, model: str, settings: dict[str, Any]) -> None:
-    """Run one method on one case as the shell would; its costs go into ``row``."""
-    from vedit import render as rendering
-    from vedit.jobs import EditJob
+def edit(
+    case: dict[str, Any], row: dict[str, Any], output: Path, model: str, settings: dict[str, Any], apart: bool
+) -> None:
+    """Run one method on one case as the shell would; its costs go into ``row``. ``apart``: in a process of its own, so
+    that peak memory is its own."""
     from vedit.render import machine
 
     method = row["method"]
@@ -138,17 +140,31 @@ def edit(case: dict[str, Any], row: dict[str, Any], output: Path, model: str, se
             threads=machine.cores(), choices=row.get("choices", {}), log=lambda line: None,
         )  # fmt: skip
         row["training_seconds"] = time.perf_counter() - began
-    job = EditJob.build(
-        command="prompt-edit", input=case["source"], output=str(output), source_prompt=case["source_prompt"],
-        prompt=case["target_prompt"], method=method, model=model, codec="ffv1", device="cpu", size=SIZE,
-        overwrite=True, settings=settings, adapter=None if adapter is None else str(adapter), threads=machine.cores(),
-    )  # fmt: skip
+    fields: dict[str, Any] = {
+        "command": "prompt-edit", "input": case["source"], "output": str(output), "prompt": case["target_prompt"],
+        "source_prompt": case["source_prompt"], "method": method, "model": model, "codec": "ffv1", "device": "cpu",
+        "size": SIZE, "overwrite": True, "settings": settings, "threads": machine.cores(),
+        "adapter": None if adapter is None else str(adapter),
+    }  # fmt: skip
     cache = output.with_name(output.name + ".cache")  # nobody's: all is made anew
     shutil.rmtree(cache, ignore_errors=True)
     os.environ["VEDIT_CACHE"] = str(cache)
-    done = rendering.run(rendering.plan(job)).report()
-    row["seconds"], row["peak_rss_mb"] = done["timings"]["total"], done["peak_rss_mb"]
-    row["evaluations"] = done.get("evaluations")
+    if apart:
+        command = [sys.executable, __file__, "--out", str(output.parent), "--job", json.dumps(fields)]
+        ran = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+        done = json.loads(ran.stdout.splitlines()[-1])
+        row["peak_rss_mb"] = done["peak_rss_mb"]
+    else:
+        done = run(fields)
+    row["seconds"], row["evaluations"] = done["timings"]["total"], done.get("evaluations")
+
+
+def run(fields: dict[str, Any]) -> dict[str, Any]:
+    """A job's own report."""
+    from vedit import render as rendering
+    from vedit.jobs import EditJob
+
+    return rendering.run(rendering.plan(EditJob.build(**fields))).report()
 
 
 def through_codec(source: Path, output: Path, model: str) -> None:
@@ -187,6 +203,7 @@ def work(args: argparse.Namespace) -> None:
 
     spec = json.loads(args.worker)
     encoder = Encoder.load("clip", args.model)
+    first = not spec["done"]
     for case in json.loads(Path(spec["cases"]).read_text()):
         if [case["category"], case["seed"]] in spec["done"]:
             continue
@@ -200,7 +217,8 @@ def work(args: argparse.Namespace) -> None:
         elif spec["method"] == "truth":
             output = Path(case["truth"])
         else:
-            edit(case, row, output, args.model, spec["settings"])
+            edit(case, row, output, args.model, spec["settings"], first)
+            first = False
         row |= measure(case, output, encoder)
         print(json.dumps(row), flush=True)
 
@@ -262,7 +280,8 @@ def table(rows: list[dict[str, Any]], labels: list[str]) -> str:
             trained = [r.get("training_seconds", 0.0) for r in own]
             took = [r.get("seconds", 0.0) + t for r, t in zip(own, trained, strict=True)]
             cells += [f"{np.mean(took):.1f}", f"{np.mean(trained):.1f}"]
-            cells.append(f"{max((r.get('peak_rss_mb') or 0) for r in own):.0f}")
+            peak = max((r.get("peak_rss_mb") or 0) for r in own)
+            cells.append(f"{peak:.0f}" if peak else "–")
             lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
@@ -280,7 +299,11 @@ def main() -> None:
     parser.add_argument("--cases", type=int, help="of each category; by default all seeds")
     parser.add_argument("--settings", default="{}", help="JSON, for all methods that know them")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
+    parser.add_argument("--job", help=argparse.SUPPRESS)
     args = parser.parse_args()
+    if args.job:
+        print(json.dumps(run(json.loads(args.job))))
+        return
     if args.worker:
         work(args)
         return

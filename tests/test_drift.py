@@ -37,3 +37,23 @@ def test_an_edit_that_stays_the_same_does_not_drift(edit, source):
 def test_too_few_frames_have_no_drift():
     assert measure(3, lambda image, t: image) is None
     assert ColorDrift().grey_levels() is None
+
+
+def test_what_a_mask_leaves_out_does_not_count():
+    """A region's crop drifted by thirty grey levels around it, where the result is the source."""
+    weights = np.zeros((32, 32), np.uint8)
+    weights[8:16, 8:16] = 255
+    drift = {name: ColorDrift() for name in ("outside", "inside")}
+    for k in range(50):
+        time = k / 25
+        before = np.full((8, 8, 3), 0.5)
+        away, there = before + 0.1 * time, before.copy()
+        away[2:4, 2:4] = 0.5
+        there[2:4, 2:4] += 0.1 * time
+        drift["outside"].add(before, np.repeat(np.repeat(away, 2, 0), 2, 1), time, weights)
+        drift["inside"].add(before, np.repeat(np.repeat(there, 2, 0), 2, 1), time, weights)
+    assert drift["outside"].grey_levels() == pytest.approx([0, 0, 0], abs=1e-3)
+    assert drift["inside"].grey_levels() == pytest.approx([255 * 0.1 * 49 / 25] * 3, rel=1e-3)
+    nothing = ColorDrift()
+    nothing.add(before, before, 0.0, np.zeros((32, 32), np.uint8))
+    assert nothing.frames == 0

@@ -83,6 +83,16 @@ class EditJob(BaseModel):
     overwrite: bool = False
 
     @model_validator(mode="after")
+    def _in_letters(self) -> EditJob:
+        for text, option in (
+            (self.source_prompt, "--source"),
+            (self.instruction, "--instruction"),
+            (self.prompt, {"instruct": "the instruction", "prompt-edit": "--target"}.get(self.command, "--prompt")),
+        ):
+            check_letters(text or "", option)
+        return self
+
+    @model_validator(mode="after")
     def _said_something(self) -> EditJob:
         if self.command == "drag-motion":
             if self.fit is not None and self.first_frame is None:
@@ -144,6 +154,14 @@ class EditJob(BaseModel):
             return cls(**fields)
         except ValidationError as error:
             raise UsageError(one_line(error)) from error
+
+
+def check_letters(text: str, option: str) -> None:
+    """Raise ``ValueError`` for text that came as bytes which are no letters; Python holds them as half a letter."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"{option}: holds bytes that are no UTF-8 text; type it anew") from None
 
 
 def _plain(text: str) -> str:

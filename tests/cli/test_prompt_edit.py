@@ -75,6 +75,8 @@ def test_a_cache_that_cannot_be_used_is_a_warning(edit, monkeypatch, tmp_path):
     [
         ({"source": " "}, 2, ["--source is empty"]),
         ({"target": ""}, 2, ["--target is empty"]),
+        ({"target": "snow \udcff"}, 2, ["--target: holds bytes that are no UTF-8"]),
+        ({"source": "a \udcff ball"}, 2, ["--source: holds bytes that are no UTF-8"]),
         ({"target": "A  red ball"}, 2, ["--target says the same as --source"]),
         (["--method", "instructvid2vid"], 2, ["--method", "prompt-edit", "tokenflow"]),
         (["--method", "sdedit", "--adapter", "there"], 2, ["--adapter there", "sdedit takes no adapter"]),

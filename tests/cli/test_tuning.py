@@ -101,6 +101,37 @@ def test_what_a_method_was_made_to_see_together_is_a_window(edit):
     assert edit("a.mp4", "snow", "--method", "tcve", "--dry-run", "--window", "4")[0]["window"] == 4
 
 
+def test_a_cache_that_cannot_be_used_costs_no_edit(edit, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("VEDIT_CACHE", str(tmp_path / "file"))
+    report, _ = edit("a.mp4", "snow", "--method", "tcve")
+    assert report["frames"] == 4 and any("VEDIT_CACHE" in said for said in report["warnings"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mp4", "a.mp4.vedit.json", "file"]
+
+
+def test_a_run_does_not_push_out_the_adapter_that_it_made(edit, tmp_path, monkeypatch):
+    """Where its trajectories fill the cache, the adapter, which took longer, stays."""
+    edit("a.mp4", "snow", "--method", "tcve")
+    (size,) = (entry.size for entry in Cache(tmp_path / "cache").entries() if entry.kind == "adapters")
+    monkeypatch.setenv("VEDIT_CACHE_SIZE", str(size + 2000))  # and not even one trajectory
+    monkeypatch.setenv("VEDIT_CACHE", str(tmp_path / "small"))
+    report, _ = edit("b.mp4", "snow", "--method", "tcve")
+    assert [entry.kind for entry in Cache(tmp_path / "small").entries()] == ["adapters"]
+    assert any("VEDIT_CACHE_SIZE" in said for said in report["warnings"])
+
+
+@pytest.mark.parametrize(
+    "other",
+    [["--source", "a cube"], ["--seed", "3"], ["--size", "24"], ["--end", "3"], ["--start", "1"]],
+    ids=" ".join,
+)
+def test_an_adapter_is_for_all_that_it_was_made_from(edit, tmp_path, other):
+    edit("a.mp4", "snow", "--method", "tune-a-video")
+    edit("b.mp4", "snow", "--method", "tune-a-video", *other)
+    edit("c.mp4", "no snow", "--method", "tune-a-video", *other)
+    assert [entry.kind for entry in Cache(tmp_path / "cache").entries()].count("adapters") == 2
+
+
 def test_with_the_cache_off_the_edit_works_all_the_same(edit, tmp_path, monkeypatch):
     monkeypatch.setenv("VEDIT_CACHE_SIZE", "0")
     assert edit("a.mp4", "snow", "--method", "tcve")[0]["frames"] == 4

@@ -11,7 +11,6 @@ from vedit.diffusion.attention import (
     attend,
     cross_frame,
     of_all,
-    of_first_and_previous,
     of_frame,
     places,
     plain,
@@ -125,7 +124,6 @@ def test_frames_are_told_apart(unet):
     reached = {
         None: [[0], [1], [2], [3]],
         of_frame(0): [[0, 1, 2, 3], [1], [2], [3]],
-        of_first_and_previous: [[0, 1, 2, 3], [1, 2, 3], [2, 3], [3]],
         of_all: [[0, 1, 2, 3]] * 4,
     }
     for pick, expected in reached.items():
@@ -137,15 +135,7 @@ def test_frames_are_told_apart(unet):
             assert [i for i in range(4) if difference[i] > 1e-5] == expected[frame]
 
 
-def test_first_and_previous_without_the_frame_itself():
-    """Tune-A-Video: frame i is no key of itself, the first one aside."""
-    tokens = torch.arange(4.0).reshape(4, 1, 1, 1).expand(4, 2, 3, 5)
-    picked = of_first_and_previous(tokens)
-    assert picked.shape == (4, 2, 6, 5)
-    assert picked[:, 0, ::3, 0].tolist() == [[0, 0], [0, 0], [0, 1], [0, 2]]
-
-
-@pytest.mark.parametrize("pick", [of_frame(0), of_frame(-1), of_first_and_previous, of_all])
+@pytest.mark.parametrize("pick", [of_frame(0), of_frame(-1), of_all])
 def test_one_frame_or_equal_frames_are_as_without_rule(unet, pick):
     latents, text = inputs(1)
     for clip in (latents, latents.expand(3, -1, -1, -1)):

@@ -5,6 +5,7 @@ What they have in common is tested over all of them; then each method's own inva
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -16,7 +17,7 @@ from vedit.diffusion.sampling import ddim
 from vedit.engines import fatezero, tokenflow
 from vedit.engines.base import Window
 from vedit.engines.shared import Tally
-from vedit.errors import ModelError, UsageError
+from vedit.errors import ModelError, UsageError, VeditError
 from vedit.jobs import PromptPair
 
 from .tiny import SCHEDULER, clip_frames, tiny_unet2d, write_diffusers
@@ -316,6 +317,8 @@ def test_stored_maps_and_maps_made_again_are_the_same(bundle, settings):
 def test_a_mask_of_changed_words_takes_words_that_change(bundle):
     with pytest.raises(UsageError, match="-s mask_threshold: shows where words"):
         edit(build(bundle, "fatezero", mask_threshold=0.3), frames_of(), PromptPair("a ball", "a red ball"))
+    with pytest.raises(UsageError, match="-s emphasis: is of words that are new"):
+        edit(build(bundle, "fatezero", emphasis=3.0), frames_of(), PromptPair("a red ball", "a ball"))
 
 
 @pytest.mark.parametrize("finer", [{"steps": 3, "inversion_steps": 12}, {"steps": 3, "fixed_point": 1}], ids=str)
@@ -325,6 +328,52 @@ def test_a_kept_inversion_changes_nothing_where_it_is_finer_than_the_steps(bundl
     first, second = (edit(build(bundle, "fatezero", cache=cache, maps="store", **finer), frames) for _ in range(2))
     assert (first.inversion_evaluations > 0, second.inversion_evaluations) == (True, 0)
     assert torch.equal(first.frames, second.frames)
+
+
+@pytest.mark.parametrize("own", [0.0, 1.0])
+def test_latents_outside_of_the_mask_are_the_sources_on_the_way(bundle, monkeypatch, own):
+    """FateZero's latent blending: where a step leads, from a fifth to four fifths of the way."""
+    wide, steps = torch.full((3, 1, 2, 2), own), 10
+    wide[..., 0] = 1.0 - own  # the left half the other way
+    monkeypatch.setattr(fatezero._Edit, "_mask", lambda self, maps: wide)
+    seen: dict[int, torch.Tensor] = {}
+    sources: dict[int, torch.Tensor] = {}
+    real = fatezero.ddim
+
+    def watched(denoise, z, schedule, count, *, land, **more):
+        def watch(z, step):
+            landed = land(z, step)
+            seen[step.index] = torch.stack([z, landed])
+            return landed
+
+        return real(denoise, z, schedule, count, land=watch, **more)
+
+    def after(self, step):
+        sources[step.index] = self.latents[step.index - self.start + 1]
+        return sources[step.index]
+
+    monkeypatch.setattr(fatezero, "ddim", watched)
+    monkeypatch.setattr(fatezero.Trajectory, "after", after)
+    settings = {"steps": steps, "cross_replace": 0.0, "self_replace": 0.0, "mask_threshold": 0.3, "blend": True}
+    edit(build(bundle, "fatezero", **settings), frames_of(), PromptPair("a red ball", "a no ball"))
+    half = seen[0].shape[-1] // 2
+    kept = np.s_[..., half:] if own == 0.0 else np.s_[..., :half]
+    free = np.s_[..., :half] if own == 0.0 else np.s_[..., half:]
+    for index, (before, landed) in seen.items():
+        if 2 <= index < 8:
+            assert torch.equal(landed[kept], sources[index][kept]) and torch.equal(landed[free], before[free])
+            assert not torch.equal(before[kept], landed[kept])
+        else:
+            assert torch.equal(landed, before)
+
+
+def test_a_way_back_that_is_not_finite_is_said_and_not_kept(bundle, monkeypatch, tmp_path):
+    cache = Cache(tmp_path)
+    engine = build(bundle, "text2video-zero", cache=cache, fixed_point=1)
+    monkeypatch.setattr(type(engine), "predict", lambda self, z, *_: z * float("nan"))
+    with pytest.raises(VeditError, match=r"not finite; try --dtype fp32, or leave -s fixed_point=1 out"):
+        edit(engine, frames_of(2))
+    assert not cache.entries()
 
 
 def test_every_step_finds_its_stored_maps(bundle, monkeypatch):

@@ -202,6 +202,25 @@ def test_all_networks_of_a_model_are_weighed(bundles, role: str) -> None:
     assert made.weights == pytest.approx(4e-6 * count, rel=0.01)
 
 
+@pytest.mark.parametrize("method", ["tcve", "tune-a-video"])
+def test_what_a_tuned_method_adds_is_counted(bundles, method) -> None:
+    from vedit.render import estimate
+
+    bundle = bundles["prompt-edit"]
+    grown = estimate.growth(bundle, method, frames=4, width=64, height=64)
+    made: Any = engines.tuned_network(method)
+    base = weights.load_unet2d(bundle.components["unet"])
+    before = sum(p.numel() for p in base.parameters())
+    assert grown.parameters == sum(p.numel() for p in made(base).parameters()) - before > 0
+    assert grown.times > 1.01
+    assert estimate.growth(bundle, "tokenflow", frames=4, width=64, height=64) == estimate.Growth()
+    sizes: Any = {"frames": 4, "window": 4, "width": 64, "height": 64, "dtype": "bf16"}
+    shares = (estimate.Growth(), grown)
+    alone, both = (estimate.amounts(bundle, Work(3, 12), None, grown=one, **sizes) for one in shares)
+    assert both.multiply_adds > alone.multiply_adds
+    assert both.weights - alone.weights == pytest.approx(4e-6 * grown.parameters)
+
+
 def test_a_control_is_counted_beside_its_base(bundles, tmp_path) -> None:
     from safetensors.torch import save_file
     from torch.nn.attention import SDPBackend, sdpa_kernel

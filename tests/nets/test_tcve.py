@@ -149,6 +149,20 @@ def test_the_fusion_is_weighted_and_its_ablations_are_what_they_say():
     assert not list(SpatialTemporalUnit(8, TCVEConfig(unit="sum")).parameters())
 
 
+@pytest.mark.parametrize(
+    ("choices", "said"),
+    [
+        ({"weight": float("nan")}, "weight=nan"),
+        ({"unit": "sum", "weight": 0.5}, "leave weight out"),
+        ({"unit": "sum", "convolution": False}, "leave convolution out"),
+        ({"temporal_unet": False, "downsampling": "joint"}, "downsampling=joint: is of the temporal U-Net"),
+    ],
+)
+def test_settings_that_would_do_nothing_are_refused(choices, said):
+    with pytest.raises(ValueError, match=said):
+        TCVEConfig(**choices)
+
+
 def test_the_ablations_have_fewer_parameters_and_differ_when_trained():
     case = inputs()
     outputs, sizes = {}, {}

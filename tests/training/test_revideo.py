@@ -9,6 +9,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -192,10 +193,20 @@ def clip(tmp_path_factory):
     return path
 
 
+def read_frames(path):
+    with av.open(str(path)) as container:
+        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+
+
 def trained(model, clip, output, stage, before=None, **options):
     options = {"steps": 3, "rate": 1e-2, "batch": 1, "frames": 4, "size": 32, "save_every": 2, "log_every": 1} | options
     options |= {"log": lambda _: None, "before": None if before is None else str(before)}
-    clips = [str(clip)] * (2 if stage == 2 else 1)
+    clips = [str(clip)]
+    if stage == 2:
+        other = clip.with_name("other.mp4")
+        if not other.exists():
+            write_clip(other, np.flip(np.stack(read_frames(clip)), 2).astype(np.float32) / 255, 12)
+        clips.append(str(other))
     return revideo.train(clips=clips, model=str(model), output=str(output), stage=stage, **options)
 
 
@@ -300,8 +311,9 @@ def test_the_stages_keep_their_order(model, clip, tmp_path):
     second = trained(model, clip, tmp_path / "2", 2, first)
     with pytest.raises(UsageError, match="ended with stage 2"):
         trained(model, clip, tmp_path / "1 again", 1, second)
-    with pytest.raises(UsageError, match="at least two clips"):
-        revideo.train(clips=[str(clip)], model=str(model), output=str(tmp_path / "one"), stage=2, before=str(first))
+    for clips in ([str(clip)], [str(clip), str(clip.parent / "." / clip.name)]):  # the same one twice says nothing
+        with pytest.raises(UsageError, match="at least two clips"):
+            revideo.train(clips=clips, model=str(model), output=str(tmp_path / "one"), stage=2, before=str(first))
 
 
 def test_own_clips_are_followed_through_every_frame(clip, monkeypatch):

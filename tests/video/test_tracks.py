@@ -99,7 +99,18 @@ def test_files_with_tracks_and_regions(tmp_path):
         ("t.json", '{"tracks": [\n{"points":\n[[1, 2],\n[3, 900]]}]}', "t.json:4: track 0: the point 3,900"),
         ("t.json", '{"tracks": [\n{"points": [[1, 2],\n[true, 3]]}]}', "t.json:3: track 0: [true, 3] is no point"),
         ("t.json", '{"tracks": [\n{},\n{"points": []}]}', "t.json:2: track 0: needs points"),
-        ("t.json", '{"tracks": [\n{"x points": 3, "points": []}]}', "t.json:2: track 0: has 0 points"),
+        ("t.json", '{"tracks": [\n{"points": []}]}', "t.json:2: track 0: has 0 points"),
+        ("t.json", '{"tracks": [\n{"points": [],\n"time": []}]}', 't.json:3: "time" is not known here'),
+        ("t.json", '{"tracks": [],\n"region": []}', 't.json:2: "region" is not known here'),
+        ("t.json", '{"regions": [],\n"tracks": {}}', "t.json:2: its tracks are no list"),
+        ("t.json", "[1]", "t.json:1: has no list of tracks"),
+        ("t.svg", "<svg>\n<polyline points='10,20 30,4O'/></svg>", "t.svg:2: the points of the polyline"),
+        ("t.svg", "<svg>\n<polygon points='1,2 foo 3,4'/></svg>", "cannot be read at 'foo 3,4'"),
+        ("t.svg", "<svg viewBox='0 0 x 64 48'>\n<path d='M 5,5 9,9'/></svg>", "t.svg:1: the viewBox"),
+        ("t.svg", "<svg><g transform='translate(10%,5)'><path d='M 5,5 9,9'/></g></svg>", "the transform translate"),
+        ("t.svg", "<svg><path style='transform:translate(5px)' d='M 5,5 9,9'/></svg>", "a transform in the style"),
+        ("t.svg", "<svg>\n<svg x='5'/></svg>", "t.svg:2: a drawing inside the drawing"),
+        ("t.svg", "<svg><g style='display: none'><path d='M 5,5 9,9'/></g></svg>", "holds no path"),
         ("t.svg", "<svg>\n<path d='M5,5 L1e999,5'/></svg>", "t.svg:2: the number 1e999 is larger"),
         ("t.svg", "<svg><path transform='rotate(1e999)' d='M 5,5 9,9'/></svg>", "the number 1e999 is larger"),
         ("t.json", '{"tracks": [{"points": [[1, 2], [1' + 400 * "0" + ", 4]]}]}", "is no point; give [x, y]"),
@@ -121,6 +132,19 @@ def test_malformed_files_are_named_with_the_line(tmp_path, name, text, said):
     (tmp_path / name).write_text(text)
     with pytest.raises(InputError, match=re.escape(said)):
         read_motion(tmp_path / name, EXTENT)
+
+
+def test_a_file_may_hold_regions_alone(tmp_path):
+    (tmp_path / "r.json").write_text('{"regions": [[0, 0, 20, 10]]}')
+    tracks, regions = read_motion(tmp_path / "r.json", EXTENT)
+    assert not tracks and regions[0].value == [0, 0, 20, 10]
+
+
+def test_numbers_of_svg_need_no_gap_and_hidden_paths_are_none(tmp_path):
+    text = "<svg><g display='none'><path d='M 1,1 2,2'/></g><polyline points=' 1,2 3.5.5\n'/></svg>"
+    (tmp_path / "t.svg").write_text(text)
+    (track,) = read_motion(tmp_path / "t.svg", EXTENT)[0]
+    assert track.points[0].tolist() == [1, 2] and track.points[-1].tolist() == [3.5, 0.5]
 
 
 @pytest.mark.parametrize(

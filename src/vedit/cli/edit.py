@@ -14,6 +14,7 @@ def run(shell: Shell, describe: Callable[[], dict[str, Any]]) -> None:
     """Make a job of ``shell`` and of the command's own fields (``describe()``), run it and print the result."""
     console.configure(quiet=shell.quiet, verbose=shell.verbose, when_stopped=console.NOTHING_LEFT)
     from vedit import render
+    from vedit.cache import Cache
     from vedit.cli.progress import reporter
     from vedit.cli.tuning import foreseen, tuned
     from vedit.jobs import EditJob
@@ -37,8 +38,9 @@ def run(shell: Shell, describe: Callable[[], dict[str, Any]]) -> None:
             console.result(_plan_text(report))
         return
     style = "none" if shell.quiet else shell.progress.value
-    with console.results_only(), tuned(plan, style) as ready, reporter(style) as progress:
-        done = render.run(ready, progress)
+    cache = Cache.default()
+    with console.results_only(), tuned(plan, style, cache) as ready, reporter(style) as progress:
+        done = render.run(ready, progress, cache)
     for warning in done.warnings[len(plan.warnings) :]:
         console.warn(warning)
     console.detail(_told(done.report()))

@@ -30,7 +30,7 @@ def _own(*names: str, **more: Any) -> Any:
 class Running:
     """Options of all trainings."""
 
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Same seed, same weights.")] = 0
+    seed: Annotated[int, typer.Option("--seed", min=0, max=2**63 - 1, help="Same seed, same weights.")] = 0
     resume: Annotated[bool, typer.Option("--resume", help="Go on where an earlier run in DIR stopped.")] = False
     threads: Annotated[
         int | None, typer.Option("--threads", min=1, max=1024, help="Threads. [all cores]", show_default=False)

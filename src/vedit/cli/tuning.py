@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from vedit.cli import console
 
 if TYPE_CHECKING:
+    from vedit.cache import Cache
     from vedit.render.plan import Plan
 
 KIND = "adapters"  # of the entries in the cache
@@ -38,8 +39,8 @@ def foreseen(plan: Plan) -> int:
         return 0
     settings = one_clip.fitted(one_clip.advised(module.RECIPE, plan.bundle), plan.edited_frames)
     return estimate.training_seconds(
-        plan.bundle, settings.steps, settings.frames, width=plan.working_width, height=plan.working_height,
-        dtype=plan.dtype, device=plan.device, threads=plan.threads,
+        plan.bundle, plan.job.method, settings.steps, settings.frames, width=plan.working_width,
+        height=plan.working_height, dtype=plan.dtype, device=plan.device, threads=plan.threads,
     )  # fmt: skip
 
 
@@ -74,22 +75,21 @@ def _recipe(plan: Plan) -> tuple[Any, str]:
 
 
 @contextlib.contextmanager
-def tuned(plan: Plan, style: str) -> Iterator[Plan]:
-    """The plan with an adapter, where its method needs one and the job has none. ``style``: of the progress."""
+def tuned(plan: Plan, style: str, cache: Cache) -> Iterator[Plan]:
+    """The plan with an adapter, where its method needs one and the job has none. ``style``: of the progress; ``cache``:
+    the run's, from which nothing that the run has used is removed."""
     if not wanted(plan):
         yield plan
         return
     import tempfile
     from dataclasses import replace
 
-    from vedit.cache import Cache
     from vedit.render import machine
     from vedit.weights import adapter
 
     job = plan.job
     module, key = _recipe(plan)
     _check_length(module, plan)
-    cache = Cache.default()
     kept = cache.path(KIND, key)
     found = cache.get(KIND, key) is not None
     with tempfile.TemporaryDirectory(prefix="vedit-adapter-") as folder:
@@ -104,8 +104,6 @@ def tuned(plan: Plan, style: str) -> Iterator[Plan]:
         about, tensors = adapter.load(folder, job.method, plan.bundle)
         listed = {"method": about.method, "model": about.base, "prompt": about.prompt}
         cache.put(KIND, key, tensors, adapter.metadata(about) | listed)
-        for warning in cache.warnings:
-            console.warn(warning)
         if _taken(kept, own):
             console.detail(f"kept for the next edit of this clip: {kept}")
         yield replace(plan, adapter=folder)
@@ -122,7 +120,8 @@ def _taken(kept: Path, own: Path) -> bool:
             os.link(kept, beside)
         except OSError:
             shutil.copyfile(kept, beside)
-    except FileNotFoundError:  # the cache is off or full, or another process was faster
+    except OSError:  # the cache is off, full or no folder, another process was faster, or there is no room for a copy
+        beside.unlink(missing_ok=True)
         return False
     os.replace(beside, own)
     return True
@@ -144,7 +143,7 @@ def _train(module: Any, plan: Plan, folder: str, style: str) -> None:
                     clip=job.input, prompt=job.source_prompt, model=str(plan.bundle.path), output=folder,
                     seed=job.seed, device=plan.device, threads=plan.threads, size=job.size, start=job.start,
                     end=job.end, stream=job.stream, rate_of_pictures=sequence_rate(job.fps, job.input),
-                    log=console.detail, progress=told.frames,
+                    log=console.detail, progress=told.frames, save_every=0,
                 )  # fmt: skip
         except DiskFull as error:
             raise DiskFull(

@@ -130,13 +130,6 @@ def of_frame(index: int) -> Pick:
     return lambda tokens: tokens[index].expand_as(tokens)
 
 
-def of_first_and_previous(tokens: torch.Tensor) -> torch.Tensor:
-    """Every frame attends to the first one and to the one before it (Tune-A-Video, eq. 5): (T, heads, 2·N, d)."""
-    count = len(tokens)
-    before = [max(index - 1, 0) for index in range(count)]
-    return torch.cat([tokens[:1].expand_as(tokens), tokens[before]], dim=2)
-
-
 def of_all(tokens: torch.Tensor) -> torch.Tensor:
     """Every frame attends to all of them: (T, heads, T·N, d)."""
     together = tokens.transpose(0, 1).flatten(1, 2)

@@ -1,7 +1,8 @@
 """Samplers: each is one pure function from noise to a clean latent.
 
 ``denoise(z, step)`` returns x̂₀, the clean estimate after guidance. ``correct(x̂₀, z, step)``, if given, may change it
-before the solver uses it or remembers it. ``progress(done, count)`` is called after every step.
+before the solver uses it or remembers it; ``land(z, step)`` the latent where a step has led. ``progress(done, count)``
+is called after every step.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from vedit.diffusion.schedule import Schedule, Step
 
 Denoise = Callable[[torch.Tensor, Step], torch.Tensor]
 Correct = Callable[[torch.Tensor, torch.Tensor, Step], torch.Tensor]
+Land = Callable[[torch.Tensor, Step], torch.Tensor]
 Progress = Callable[[int, int], None]
 
 
@@ -26,6 +28,7 @@ def ddim(
     *,
     start: int = 0,
     correct: Correct | None = None,
+    land: Land | None = None,
     progress: Progress | None = None,
 ) -> torch.Tensor:
     """DDIM, η = 0 (Song et al. 2021, eq. 12). ``noise`` has unit variance and any shape; returns the same shape.
@@ -39,6 +42,8 @@ def ddim(
             clean = correct(clean, z, step)
         epsilon = (z - step.alpha * clean) / step.sigma
         z = step.next_alpha * clean + step.next_sigma * epsilon
+        if land is not None:
+            z = land(z, step)
         if progress is not None:
             progress(step.index + 1, step.count)
     return z

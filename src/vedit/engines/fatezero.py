@@ -143,7 +143,7 @@ class FateZero(PromptEngine):
     ) -> tuple[torch.Tensor, torch.Tensor]:  # fmt: skip
         """See :meth:`ModelEngine.denoise`. ``kept``: (1, C, h, w), source latents of the frame that others see.
 
-        Raises ``UsageError`` for a mask of the words that change where none does.
+        Raises ``UsageError`` for a mask of the words that change, or emphasis on new ones, where there are none.
         """
         settings: Settings = self.settings
         together = source if kept is None else torch.cat([kept, source])
@@ -158,6 +158,11 @@ class FateZero(PromptEngine):
             raise UsageError(
                 "-s mask_threshold: shows where words of --source that change are, and --target only adds words; leave "
                 "it out, or name in --source what changes"
+            )
+
+        if settings.emphasis != 1.0 and not words.target:
+            raise UsageError(
+                "-s emphasis: is of words that are new in --target, and it only leaves words out; leave it out too"
             )
 
         @contextmanager
@@ -291,16 +296,16 @@ class _Edit:
         if not self._settings.blend:
             return ddim(denoise, z, schedule, steps, **more)
 
-        def correct(clean: torch.Tensor, z: torch.Tensor, step: Step) -> torch.Tensor:
+        def land(z: torch.Tensor, step: Step) -> torch.Tensor:
             if not self._early(step, 0.8) or self._early(step, 0.2):
-                return clean
+                return z
             mask = self._maps(step).mask
             if mask is None:
-                return clean
-            mask = functional.interpolate(mask, size=clean.shape[-2:], mode="nearest")
-            return mask * clean + (1.0 - mask) * self._trajectory.latents[-1]
+                return z
+            mask = functional.interpolate(mask, size=z.shape[-2:], mode="nearest")
+            return mask * z + (1.0 - mask) * self._trajectory.after(step)
 
-        return ddim(denoise, z, schedule, steps, correct=correct, **more)
+        return ddim(denoise, z, schedule, steps, land=land, **more)
 
 
 def spatial(pick: Pick) -> Rule:

@@ -131,7 +131,8 @@ class ReVideo:
     def conditions(self, source: torch.Tensor, mask: torch.Tensor, places: torch.Tensor) -> Conditions:
         """Of a window: ``source`` (T, 3, h, w), ``mask`` (1, 1, h, w), ``places`` (T, N, 2)."""
         config, (height, width) = self.network.control.config, source.shape[-2:]
-        motion = trajectory_map(places.to(source.device), height, width, config.kernel, config.sigma)
+        # Made on the CPU: places are float64, which not every device has, and are read point by point.
+        motion = trajectory_map(places.cpu(), height, width, config.kernel, config.sigma).to(source.device)
         content = kept_content(source, mask)
         dtype = self.dtype
         return Conditions(motion[None].to(dtype), mask[None].to(dtype), content[None].to(dtype))

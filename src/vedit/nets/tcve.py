@@ -54,6 +54,17 @@ class TCVEConfig:
     temporal_attention: bool = True
     convolution: bool = True
 
+    def __post_init__(self) -> None:
+        """Refuse, with a ``ValueError``, what would be done without a word in another way."""
+        if not math.isfinite(self.weight):
+            raise ValueError(f"-s weight={self.weight}: is no finite number")
+        parts = self.weight != 0.1, not self.temporal_attention, not self.convolution
+        for given, name in zip(parts, ("weight", "temporal_attention", "convolution"), strict=True):
+            if self.unit == "sum" and given:
+                raise ValueError(f"-s unit=sum: adds the two features as they are; leave {name} out")
+        if not self.temporal_unet and self.downsampling != "separate":
+            raise ValueError(f"-s downsampling={self.downsampling}: is of the temporal U-Net, and there is none")
+
 
 class TemporalBlock(nn.Module):
     """x + convolution(SiLU(norm(x))) over the frames, kernel 3; the residual is projected where channels change."""

@@ -10,7 +10,8 @@ class ColorDrift:
 
     A frame's mean colour after the edit is explained by its mean before it and by time, result = a · source + b +
     c · time, by least squares in each channel over all edited frames; ``c`` over the whole length is the drift. What
-    the source itself does (a pan, a dusk) is in the first term and does not count.
+    the source itself does (a pan, a dusk) is in the first term and does not count. Where a mask or a region limits the
+    edit, the means are of what lies in it.
     """
 
     def __init__(self) -> None:
@@ -20,9 +21,12 @@ class ColorDrift:
         self._first: float | None = None
         self._last = 0.0
 
-    def add(self, source: np.ndarray, result: np.ndarray, time: float) -> None:
-        """A frame before and after, both (h, w, 3) of any sizes in [0, 1]; ``time`` in seconds."""
-        before, after = (image.reshape(-1, 3).mean(0, dtype=np.float64) for image in (source, result))
+    def add(self, source: np.ndarray, result: np.ndarray, time: float, weights: np.ndarray | None = None) -> None:
+        """A frame before and after, both (h, w, 3) of any sizes in [0, 1]; ``time`` in seconds. ``weights`` (h, w):
+        how much of the edit is seen where, of any size and scale; a frame in which none is does not count."""
+        if weights is not None and not weights.any():
+            return
+        before, after = (_mean(image, weights) for image in (source, result))
         self._first = time if self._first is None else self._first
         self._last = time
         for channel in range(3):
@@ -43,3 +47,18 @@ class ColorDrift:
             matrix = squares * np.outer(scale, scale) + 1e-9 * self.frames * np.eye(3)
             found.append(255 * float(np.linalg.solve(matrix, crosses * scale)[2]))
         return found
+
+
+def _mean(image: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
+    """(3,): mean colour of (h, w, 3), as the nearest of ``weights`` count."""
+    if weights is None:
+        return image.reshape(-1, 3).mean(0, dtype=np.float64)
+    rows, columns = (
+        np.minimum((np.arange(size) + 0.5) * there // size, there - 1).astype(int)
+        for size, there in zip(image.shape[:2], weights.shape, strict=True)
+    )
+    share = weights[np.ix_(rows, columns)].reshape(-1).astype(np.float64)
+    pixels = image.reshape(-1, 3)
+    if not share.any():  # a part finer than the picture's pixels
+        return pixels.mean(0, dtype=np.float64)
+    return share @ pixels / share.sum()

@@ -91,6 +91,43 @@ class Amounts:
         )
 
 
+@dataclass(frozen=True)
+class Growth:
+    """What a method that is tuned to one clip sets beside the 2D network: how many times as much there is to compute,
+    and how many parameters more there are."""
+
+    times: float = 1.0
+    parameters: int = 0
+
+
+def growth(bundle: Bundle, method: str, *, frames: int, width: int, height: int, adapter: str | None = None) -> Growth:
+    """Of ``method`` on windows of ``frames`` frames, as its ``adapter`` says, else as it begins. Counted on a network
+    without weights. Raises ``ModelError``."""
+    from vedit import engines
+
+    if not engines.tunes_to_clip(method):
+        return Growth()
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from vedit.weights import adapter as adapters
+    from vedit.weights import load, read_layers
+
+    network = None if adapter is None else adapters.read_about(adapter).network
+    tuned = engines.tuned_network(method, network)
+    unet = bundle.components["unet"]
+    decoder = read_layers(bundle.components["vae"], "decoder")
+    seen = torch.empty(frames, 1, -(-height // decoder.stride), -(-width // decoder.stride), device="meta")
+    counted = []
+    with torch.no_grad():
+        for made in (None, tuned):
+            call = load.empty_unet_call(unet, torch.float32, seen, tuned=made)
+            with FlopCounterMode(display=False) as counter:
+                call()
+            counted.append(counter.get_total_flops())
+    return Growth(counted[1] / counted[0], load.tuned_parameters(unet, tuned))
+
+
 def shares(frames: int, window: int, overlap: int) -> list[Share]:
     """The windows of a shot of so many frames, as a method is asked about them."""
     from vedit.engines.base import Share
@@ -112,11 +149,13 @@ def amounts(
     height: int,
     dtype: str,
     adapter: str | None = None,
+    grown: Growth = Growth(),
 ) -> Amounts:
     """Of a job that edits ``frames`` frames at ``width`` × ``height`` pixels, for which the network has ``work``.
 
-    ``adapter``: its file; of what is in there, a control branch is counted, which runs beside the network. Without
-    ``info`` nothing is composed and encoded. Reads the headers of the checkpoints. Raises ``ModelError``.
+    ``adapter``: its file; of what is in there, a control branch is counted, which runs beside the network. ``grown``:
+    what a tuned method adds. Without ``info`` nothing is composed and encoded. Reads the headers of the checkpoints.
+    Raises ``ModelError``.
     """
     from vedit.weights import read_layers
 
@@ -135,11 +174,11 @@ def amounts(
     return Amounts(
         layers=float(work.evaluations * sum(one.layers for one in networks)),
         multiply_adds=(1 if half else SLOWER)
-        * (work.frames * sum(one.multiply_adds(*latent) for one in networks) + frames * codec),
+        * (work.frames * grown.times * sum(one.multiply_adds(*latent) for one in networks) + frames * codec),
         native=info.frames * native if info is not None else 0.0,
         working=frames * width * height / 1e6 if info is not None else 0.0,
-        weights=(4e-6 if half else 4e-6 * LARGER)
-        * (sum(one.parameters for one in networks) + encoder.parameters + decoder.parameters + reader.parameters),
+        weights=(4e-6 if half else 4e-6 * LARGER) * (sum(one.parameters for one in networks) + grown.parameters)
+        + (4e-6 if half else 4e-6 * LARGER) * (encoder.parameters + decoder.parameters + reader.parameters),
         activations=(2e-6 if half else 4e-6) * network.width * latent[0] * latent[1] * window,
         waiting=native * (2 * window + 12),
         frame=native,
@@ -147,15 +186,16 @@ def amounts(
 
 
 def training_seconds(
-    bundle: Bundle, steps: int, frames: int, *, width: int, height: int, dtype: str, device: str, threads: int
-) -> int:
-    """Wall time of so many steps of tuning a network to ``frames`` frames of a clip. What a method adds to the network
-    is not counted."""
+    bundle: Bundle, method: str, steps: int, frames: int, *, width: int, height: int, dtype: str, device: str,
+    threads: int,
+) -> int:  # fmt: skip
+    """Wall time of so many steps of tuning a network to ``frames`` frames of a clip."""
     from vedit.engines.base import Work
 
     made = amounts(
-        bundle, Work(steps, steps * frames), None, frames=frames, window=frames, width=width, height=height, dtype=dtype
-    )
+        bundle, Work(steps, steps * frames), None, frames=frames, window=frames, width=width, height=height,
+        dtype=dtype, grown=growth(bundle, method, frames=frames, width=width, height=height),
+    )  # fmt: skip
     once = replace(made, layers=TRAINING * made.layers, multiply_adds=TRAINING * made.multiply_adds)
     return max(1, round(once.seconds(device, threads)))
 
@@ -173,9 +213,14 @@ def cost(
     device: str,
     threads: int,
     adapter: str | None = None,
+    method: str = "",
 ) -> Cost:
-    """Estimate a job; see :func:`amounts`."""
+    """Estimate a job; see :func:`amounts`. ``method``: where it is tuned to one clip, what it adds is counted."""
+    grown = Growth()
+    if method:
+        grown = growth(bundle, method, frames=window, width=width, height=height, adapter=adapter)
     made = amounts(
-        bundle, work, info, frames=frames, window=window, width=width, height=height, dtype=dtype, adapter=adapter
+        bundle, work, info, frames=frames, window=window, width=width, height=height, dtype=dtype, adapter=adapter,
+        grown=grown,
     )  # fmt: skip
     return Cost(round(made.megabytes()), max(1, round(made.seconds(device, threads))))

@@ -116,8 +116,9 @@ class _Tally:
             self.timings[name] += time.perf_counter() - began
 
 
-def run(plan: Plan, progress: Progress | None = None) -> Result:
-    """Do what ``plan`` says. Either every output is complete and in its place or none is there.
+def run(plan: Plan, progress: Progress | None = None, cache: Cache | None = None) -> Result:
+    """Do what ``plan`` says. Either every output is complete and in its place or none is there. ``cache``: by default
+    the user's.
 
     Raises :class:`VeditError`; whatever stops it, nothing half-written stays behind.
     """
@@ -128,7 +129,7 @@ def run(plan: Plan, progress: Progress | None = None) -> Result:
     limits = machine.edit_memory_errors(plan.device, plan.window, plan.working_width, plan.working_height)
     with machine.pinned(plan.threads, plan.device), limits, machine.compile_errors():
         progress.stage("load")
-        cache = Cache.default()
+        cache = cache or Cache.default()
         warnings = list(plan.warnings)
         plan, more = first_frame.made(plan)
         warnings += more
@@ -234,8 +235,8 @@ def _stream(
         with tally.timed("compose"):
             crop = None if plan.motion is None else plan.motion.crop
             native = _to_native(item, plan.job.detail, crop)
-            _measure(item, native, tally, crop)
             weights = None if mask is None or native is None else mask.at(item.source.time)
+            _measure(item, native, tally, crop, weights)
         encoder.put((item.source, native, weights))
 
     with (
@@ -369,14 +370,18 @@ def _to_pixels(frames: torch.Tensor) -> np.ndarray:
     return frames.add(1.0).mul(0.5).permute(0, 2, 3, 1).contiguous().numpy()
 
 
-def _measure(item: _Edited, native: np.ndarray | None, tally: _Tally, crop: tuple[int, int, int, int] | None) -> None:
-    """Note the mean colour before and after, from every few pixels."""
+def _measure(
+    item: _Edited, native: np.ndarray | None, tally: _Tally, crop: tuple[int, int, int, int] | None,
+    weights: np.ndarray | None,
+) -> None:  # fmt: skip
+    """Note the mean colour before and after, from every few pixels, where the edit is seen."""
     if native is None or item.small is None:
         return
     native = native[_part(crop)]
     step = max(1, min(native.shape[:2]) // 64)
     top = 255.0 if native.dtype == "uint8" else 65535.0
-    tally.drift.add(item.small / 255.0, native[::step, ::step] / top, float(item.source.time))
+    seen = None if weights is None else weights[_part(crop)]
+    tally.drift.add(item.small / 255.0, native[::step, ::step] / top, float(item.source.time), seen)
 
 
 def _to_native(item: _Edited, detail: Detail, crop: tuple[int, int, int, int] | None) -> np.ndarray | None:

@@ -111,7 +111,7 @@ def plan(job: EditJob) -> Plan:
     cost = estimate.cost(
         bundle, work, info, frames=edited, window=min(window, edited) + along,
         width=width + margin, height=height + margin,
-        dtype=dtype, device=device, threads=threads, adapter=adapter,
+        dtype=dtype, device=device, threads=threads, adapter=adapter, method=job.method,
     )  # fmt: skip
     if drawing is not None:
         cost = estimate.Cost(

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from vedit.diffusion.schedule import Schedule
 from vedit.errors import InputError, UsageError
+from vedit.jobs import check_letters
 from vedit.training.common import Run, autocast, check_free, sha256, step_rng, torch_rng
 from vedit.video.source import find
 from vedit.weights.adapter import About
@@ -49,7 +50,8 @@ class Tunable(Protocol):
 class Settings:
     """Of a training. ``frames`` consecutive ones, ``stride`` apart, are seen in a step; ``rate`` stays what it is.
 
-    A clip of more frames is seen in random stretches. ``clip_norm``: of the gradients.
+    A clip of more frames is seen in random stretches. ``clip_norm``: of the gradients. ``save_every``: steps from one
+    checkpoint to the next; 0: none at all, for a training that nobody can resume.
     """
 
     steps: int
@@ -109,6 +111,10 @@ def train(
     torch.set_num_threads(threads)
     if not prompt.strip():
         raise UsageError("--prompt is empty; say what the clip shows")
+    try:
+        check_letters(prompt, "--prompt")
+    except ValueError as error:
+        raise UsageError(str(error)) from None
     check_free(Path(output) / "training", resume)  # before anything is decoded
     bundle = weights.open_bundle(model, "text2image")
     chosen = dict(choices or {})
@@ -255,7 +261,7 @@ def fit(
         # 0 is the paper's plain Adam: the norm is told, and nothing is clipped.
         norm = nn.utils.clip_grad_norm_(parameters, settings.clip_norm or float("inf"))
         run.log(step + 1, loss=float(loss.detach()), norm=float(norm))
-        if step % settings.save_every == 0 and step > run.first_step:
+        if settings.save_every and step % settings.save_every == 0 and step > run.first_step:
             run.save(step, network, optimiser, None)
         optimiser.step()
         if progress is not None:
@@ -263,7 +269,8 @@ def fit(
     if run.first_step < settings.steps:
         # The last weights have met no loss; their sum is finite only where all of them are.
         run.log(settings.steps, weights=float(sum(parameter.detach().abs().sum() for parameter in parameters)))
-        run.save(settings.steps, network, optimiser, None)
+        if settings.save_every:
+            run.save(settings.steps, network, optimiser, None)
     network.eval()
 
 

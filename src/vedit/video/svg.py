@@ -22,6 +22,7 @@ POINTS = 64  # of a path
 _FAR = 1e9  # units that no drawing has
 _STEPS = 24  # straight pieces of a curve
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
+_ITEM = re.compile(r"\s*,?\s*(" + _NUMBER.pattern + r")")
 _TOKEN = re.compile(r"([MmLlHhVvCcSsQqTtAaZz])|(" + _NUMBER.pattern + r")|([\s,]+)|(.)", re.DOTALL)
 _COUNT = {"M": 2, "L": 2, "H": 1, "V": 1, "C": 6, "S": 4, "Q": 4, "T": 2, "A": 7, "Z": 0}
 _CALL = re.compile(r"\s*,?\s*(\w+)\s*\(([^)]*)\)")
@@ -36,6 +37,7 @@ def paths(name: str, text: str, width: int, height: int) -> list[tuple[str, np.n
     stack = [np.eye(3)]
     parser = expat.ParserCreate()
     begun: list[str] = []
+    hidden: list[str] = []  # elements that are not shown, and what is in them
 
     def start(tag: str, attributes: dict[str, str]) -> None:
         tag = tag.rpartition(":")[2]
@@ -44,10 +46,17 @@ def paths(name: str, text: str, width: int, height: int) -> list[tuple[str, np.n
             if tag != "svg":
                 raise InputError(f"{where}: begins with <{tag}>, so it is not an SVG drawing")
             stack[0] = _view(where, attributes, width, height)
+        elif tag == "svg":
+            raise InputError(f"{where}: a drawing inside the drawing cannot be read; ungroup it")
         begun.append(tag)
+        style = _style(attributes.get("style", ""))
+        if "transform" in style:
+            raise InputError(f"{where}: a transform in the style cannot be read; apply it in the drawing")
+        if hidden or style.get("display", attributes.get("display", "").strip()) == "none":
+            hidden.append(tag)
         matrix = stack[-1] @ _transform(where, attributes.get("transform", ""))
         stack.append(matrix)
-        if any(outer in ("defs", "clipPath", "mask", "symbol", "marker") for outer in begun):
+        if hidden or any(outer in ("defs", "clipPath", "mask", "symbol", "marker") for outer in begun):
             return
         points = _points(where, tag, attributes)
         if points is not None:
@@ -57,6 +66,8 @@ def paths(name: str, text: str, width: int, height: int) -> list[tuple[str, np.n
     def end(tag: str) -> None:
         begun.pop()
         stack.pop()
+        if hidden:
+            hidden.pop()
         if not begun:
             begun.append("")  # no second root
 
@@ -72,6 +83,28 @@ def paths(name: str, text: str, width: int, height: int) -> list[tuple[str, np.n
     return found
 
 
+def _style(text: str) -> dict[str, str]:
+    """The properties of a ``style`` attribute."""
+    pairs = (part.partition(":") for part in text.split(";"))
+    return {key.strip(): value.strip() for key, _, value in pairs}
+
+
+def _listed(where: str, what: str, text: str) -> list[float]:
+    """The numbers of a list such as ``10,20 30-40``, and nothing else."""
+    texts, at = [], 0
+    while at < len(text):
+        if found := _ITEM.match(text, at):
+            texts.append(found[1])
+            at = found.end()
+        elif text[at:].strip():
+            raise InputError(
+                f"{where}: {what} {text[:40]!r} cannot be read at {text[at:].strip()[:20]!r}; give numbers"
+            )
+        else:
+            break
+    return _numbers(where, texts)
+
+
 def _numbers(where: str, texts: list[str]) -> list[float]:
     """Numbers as they stand there, none of them larger than what can be drawn."""
     numbers = [float(text) for text in texts]
@@ -85,7 +118,7 @@ def _view(where: str, attributes: dict[str, str], width: int, height: int) -> np
     """(3, 3): from the drawing's units to pixels of the picture."""
     if "viewBox" not in attributes:
         return np.eye(3)
-    box = _numbers(where, _NUMBER.findall(attributes["viewBox"]))
+    box = _listed(where, "the viewBox", attributes["viewBox"])
     if len(box) != 4 or box[2] <= 0 or box[3] <= 0:
         raise InputError(f"{where}: viewBox={attributes['viewBox']!r} is not four numbers, x y width height")
     scale = width / box[2]
@@ -105,7 +138,7 @@ def _transform(where: str, text: str) -> np.ndarray:
         if call is None:
             raise InputError(f"{where}: transform={text!r} cannot be read")
         at = call.end()
-        matrix = matrix @ _one_transform(where, call[1], _numbers(where, _NUMBER.findall(call[2])))
+        matrix = matrix @ _one_transform(where, call[1], _listed(where, f"the transform {call[1]}", call[2]))
     return matrix
 
 
@@ -133,7 +166,7 @@ def _points(where: str, tag: str, attributes: dict[str, str]) -> np.ndarray | No
             raise InputError(f"{where}: x1, y1, x2 and y2 of the line are not all numbers without a unit")
         return np.array(_numbers(where, [number[0] for number in numbers if number])).reshape(2, 2)
     if tag in ("polyline", "polygon"):
-        numbers = _numbers(where, _NUMBER.findall(attributes.get("points", "")))
+        numbers = _listed(where, f"the points of the {tag}", attributes.get("points", ""))
         if len(numbers) < 2 or len(numbers) % 2:
             raise InputError(f"{where}: the points of the {tag} are {len(numbers)} numbers, which are no pairs")
         pairs = np.array(numbers).reshape(-1, 2)

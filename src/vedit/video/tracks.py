@@ -15,7 +15,7 @@ import contextlib
 import csv
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -171,11 +171,13 @@ def _from_json(name: str, text: str) -> tuple[list[_Raw], list[Entry]]:
         raise InputError(f"{name}:{error.lineno}: not JSON ({error.msg}, column {error.colno}); {shape}") from None
     except (ValueError, RecursionError) as error:
         raise InputError(f"{name}: not JSON ({error}); {shape}") from None
-    tracks = content.get("tracks") if isinstance(content, dict) else None
-    if not isinstance(tracks, list) or not all(isinstance(track, dict) for track in tracks):
-        raise InputError(f'{name}: has no list of tracks; it should be {{"tracks": [{{"points": [[x, y], ...]}}]}}')
-    regions = content.get("regions", [])
     lines = lines_of(text)
+    if not isinstance(content, dict) or not {"tracks", "regions"} & content.keys():
+        raise InputError(f"{name}:1: has no list of tracks; {shape}")
+    _only(name, content, ("tracks", "regions"), lines, ())
+    tracks, regions = content.get("tracks", []), content.get("regions", [])
+    if not isinstance(tracks, list) or not all(isinstance(track, dict) for track in tracks):
+        raise InputError(f"{name}:{lines['tracks',]}: its tracks are no list of objects; {shape}")
     if not isinstance(regions, list):
         line = lines[("regions",)]
         raise InputError(f"{name}:{line}: its regions are no list; each is [x, y, width, height] or the name of a mask")
@@ -183,6 +185,7 @@ def _from_json(name: str, text: str) -> tuple[list[_Raw], list[Entry]]:
     for number, track in enumerate(tracks):
         points, times = track.get("points"), track.get("times")
         begins = lines[("tracks", number)]
+        _only(name, track, ("points", "times"), lines, ("tracks", number))
         key = f":{lines.get(('tracks', number, 'points'), begins)}: track {number}"
         if not isinstance(points, list) or not (times is None or isinstance(times, list)):
             raise InputError(f"{name}{key}: needs points, a list of [x, y], and times, if any, as a list")
@@ -192,6 +195,16 @@ def _from_json(name: str, text: str) -> tuple[list[_Raw], list[Entry]]:
                 raise InputError(f"{name}:{line}: track {number}: {_short(point)} is no point; give [x, y], in pixels")
         found.append(_Raw(key, points, times, [lines["tracks", number, "points", k] for k in range(len(points))]))
     return found, [Entry(region, lines[("regions", number)]) for number, region in enumerate(regions)]
+
+
+def _only(
+    file: str, found: dict[str, Any], known: tuple[str, ...], lines: Mapping[Any, int], at: tuple[Any, ...]
+) -> None:
+    """Raise ``InputError`` for a key that means nothing: ``time`` for ``times`` would be another motion, unsaid."""
+    for key in found:
+        if key not in known:
+            line = lines.get((*at, key), lines.get(at, 1))
+            raise InputError(f"{file}:{line}: {_short(key)} is not known here; there is {' and '.join(known)}")
 
 
 def _is_number(value: Any) -> bool:

@@ -245,6 +245,17 @@ def empty_vae(folder: str | Path, dtype: torch.dtype) -> Codec:
     return Codec(_empty(network, Path(folder), dtype)).eval()
 
 
+def tuned_parameters(folder: str | Path, tuned: Callable[[Any], Any]) -> int:
+    """How many parameters ``tuned``, which makes a network for clips of a 2D one, adds to that of a folder."""
+    import torch
+    from diffusers import UNet2DConditionModel
+
+    network = _empty(UNet2DConditionModel, Path(folder), torch.float32)
+    before = sum(p.numel() for p in network.parameters())
+    with torch.device("meta"):
+        return sum(p.numel() for p in tuned(network).parameters()) - before
+
+
 def empty_unet_call(
     folder: str | Path,
     dtype: torch.dtype,

@@ -335,7 +335,7 @@ def card(out: Path) -> str:
         said = ", ".join(f"{name} {value}" for name, value in found.items() if name not in ("step", "seconds"))
         parts.append(
             "The image-to-video model makes clips of 8 frames from a first frame, for `vedit first-frame-edit`"
-            f"{' and `vedit drag-motion`' if drags else ''}. "
+            f"{' and `vedit drag-motion`' if drags else ''} {seen_at(out)}. "
             "It knows how coloured and patterned shapes travel, turn and spin before a camera that pans, and nothing "
             "of people, faces or anything else that moves by itself."
             + (
@@ -345,6 +345,13 @@ def card(out: Path) -> str:
             )
         )
     return "\n\n".join(parts) + "\n"
+
+
+def seen_at(out: Path) -> str:
+    """The sizes at which the image-to-video model of a bundle works."""
+    preset = read_json(out / "image2video" / "preset.json")
+    around = f", and {preset['crop']} around a region" if "crop" in preset else ""
+    return f"at {preset['size']} pixels on the short side{around}"
 
 
 RESULTS = Path("benchmarks/results")

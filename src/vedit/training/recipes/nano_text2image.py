@@ -80,7 +80,7 @@ class Settings(common.Settings):
     whole_batch: int = 6
     whole_share: float = 0.25
     drop_text: float = 0.1
-    min_snr: float = 5.0
+    min_snr: float = 50.0
 
 
 # --- pictures and captions --------------------------------------------------------------------------------------------

@@ -68,7 +68,7 @@ def train(
     chosen = checked(choices or {}, stage)
     if stage > 1 and before is None:
         raise UsageError(f"--stage {stage}: begins where stage {stage - 1} ended; give its adapter with --from")
-    if stage == 2 and chosen.get("scenes") != "ordinary" and len(clips) < 2:
+    if stage == 2 and chosen.get("scenes") != "ordinary" and len({Path(clip).resolve() for clip in clips}) < 2:
         raise UsageError("--stage 2: shows one clip inside of a region and another around it; give at least two clips")
     check_free(Path(output) / "training", resume)  # before anything is decoded
     bundle = weights.open_bundle(model, "image2video")
