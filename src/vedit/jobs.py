@@ -90,6 +90,9 @@ class EditJob(BaseModel):
             (self.prompt, {"instruct": "the instruction", "prompt-edit": "--target"}.get(self.command, "--prompt")),
         ):
             check_letters(text or "", option)
+        for name, value in self.settings.items():
+            if isinstance(value, str):
+                check_letters(value, f"-s {name}")
         return self
 
     @model_validator(mode="after")

@@ -159,8 +159,13 @@ def test_the_fusion_is_weighted_and_its_ablations_are_what_they_say():
     ],
 )
 def test_settings_that_would_do_nothing_are_refused(choices, said):
-    with pytest.raises(ValueError, match=said):
-        TCVEConfig(**choices)
+    from vedit.errors import UsageError
+    from vedit.training import one_clip
+    from vedit.training.recipes import tcve
+
+    assert TCVEConfig().complaint() is None
+    with pytest.raises(UsageError, match=said):
+        one_clip.network_config(tcve.RECIPE, choices)
 
 
 def test_the_ablations_have_fewer_parameters_and_differ_when_trained():

@@ -51,6 +51,23 @@ def tuned(recipe, model, clip, output, **options):
     )
 
 
+def test_a_training_that_nobody_resumes_writes_no_checkpoints(tmp_path, model, clip):
+    """They are as large as weights and two moments, and an edit's own training is gone with its folder."""
+    for name, every in (("kept", 2), ("none", 0)):
+        tuned(tune_a_video, model, clip, tmp_path / name, save_every=every)
+    states = {name: (tmp_path / name / "training" / "state.safetensors").is_file() for name in ("kept", "none")}
+    assert states == {"kept": True, "none": False}
+    bundle = weights.open_bundle(model, "text2image")
+    (_, kept), (_, none) = (adapter.load(tmp_path / name, "tune-a-video", bundle) for name in ("kept", "none"))
+    assert all(torch.equal(kept[name], none[name]) for name in kept) and kept.keys() == none.keys()
+
+
+def test_a_prompt_is_text(tmp_path, model, clip):
+    with pytest.raises(UsageError, match="--prompt: holds bytes that are no UTF-8"):
+        tune_a_video.train(clip=str(clip), prompt="a \udcff", model=str(model), output=str(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
 def test_tcve_leaves_a_whole_adapter(tmp_path, model, clip):
     seen = []
     out = tuned(tcve, model, clip, tmp_path / "out", progress=lambda *at: seen.append(at))

@@ -82,6 +82,7 @@ def evaluate(
     metric means.
     """  # fmt: skip
     console.configure(quiet=quiet, verbose=verbose, when_stopped=console.NOTHING_LEFT)
+    from vedit.jobs import check_letters
     from vedit.metrics import gates, registry
 
     bounds = gates.parse_gates(fail_under or (), fail_over or ())
@@ -96,6 +97,10 @@ def evaluate(
     for name, value in given.items():
         if value is not None and not value.strip():
             raise UsageError(f"{registry.OPTION[name]} is empty; give one, or leave the option out")
+        try:
+            check_letters((value or "") if "prompt" in name else "", registry.OPTION[name])
+        except ValueError as error:
+            raise UsageError(str(error)) from None
     asked = registry.choose(
         metrics, frozenset(name for name, value in given.items() if value is not None), [gate.metric for gate in bounds]
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
-from vedit.errors import UsageError
+from vedit.errors import ModelError, UsageError
 
 if TYPE_CHECKING:
     from vedit.cache import Cache
@@ -93,13 +93,18 @@ def least_window(method: str) -> int:
 
 def tuned_network(method: str, network: Mapping[str, Any] | None = None) -> Callable[[Any], Any] | None:
     """What makes the network of a method that is tuned to one clip of a 2D one, by the settings of an adapter's
-    ``network`` or the method's own; None for other methods."""
+    ``network`` or the method's own; None for other methods. Raises ``ModelError`` for settings that do not fit."""
     if not tunes_to_clip(method):
         return None
-    from pydantic import TypeAdapter
+    from pydantic import TypeAdapter, ValidationError
+
+    from vedit.jobs import one_line
 
     engine: Any = _engine(method)
-    config = engine.Config() if network is None else TypeAdapter(engine.Config).validate_python(network)
+    try:
+        config = engine.Config() if network is None else TypeAdapter(engine.Config).validate_python(network)
+    except ValidationError as error:
+        raise ModelError(f"the adapter for {method}: {one_line(error, 'setting ')}; train it again") from None
     return lambda unet: engine.Network(unet, config)
 
 

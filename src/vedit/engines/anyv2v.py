@@ -27,7 +27,7 @@ from vedit.diffusion.inversion import Trajectory
 from vedit.diffusion.sampling import Progress
 from vedit.engines.base import Edited, Execution, Share, Spread, Window, Work
 from vedit.engines.image2video import Condition, Image2Video, Image2VideoSettings, edited_before
-from vedit.engines.shared import REWIRES, Carry, Tally, fresh, timed
+from vedit.engines.shared import REWIRES, Carry, Tally, check_finite, fresh, timed
 
 if TYPE_CHECKING:
     from vedit.weights import Bundle
@@ -266,6 +266,7 @@ class AnyV2V:
                 inversion_steps=settings.inversion_steps, fixed_point=settings.fixed_point, highest=settings.highest,
             )  # fmt: skip
             tally.inversion_evaluations += tally.evaluations - before
+            check_finite(trajectory.latents, settings.fixed_point)
             if self._cache is not None:
                 tensors = {"latents": trajectory.latents, "start": torch.tensor(trajectory.start)}
                 about = {"model": base.model, "method": self.name, "frames": str(len(source))}

@@ -23,8 +23,7 @@ from vedit.diffusion.sampling import Progress, ddim
 from vedit.diffusion.schedule import Schedule, Step
 from vedit.engines.base import Share, Work
 from vedit.engines.model import TextEngine
-from vedit.engines.shared import Tally, check_channels, check_text_width, fresh, timed
-from vedit.errors import VeditError
+from vedit.engines.shared import Tally, check_channels, check_finite, check_text_width, fresh, timed
 from vedit.jobs import PromptPair
 
 if TYPE_CHECKING:
@@ -154,11 +153,7 @@ class PromptEngine(TextEngine):
             with attention(self.self_attention, rule[1]) if rule and watch is None else nullcontext():
                 trajectory = invert(predict, source, self.schedule, settings.steps, **options)
             tally.inversion_evaluations += tally.evaluations - before
-            if not bool(trajectory.latents.isfinite().all()):
-                raise VeditError(
-                    "the way back to noise is not finite; try --dtype fp32"
-                    + (f", or leave -s fixed_point={settings.fixed_point} out" if settings.fixed_point else "")
-                )
+            check_finite(trajectory.latents, settings.fixed_point)
             if self._cache is not None:
                 tensors = {"latents": trajectory.latents, "start": torch.tensor(trajectory.start)}
                 about = {"model": self.model, "prompt": prompt.source, "frames": str(len(source))}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from vedit.errors import ModelError
+from vedit.errors import ModelError, VeditError
 from vedit.weights.load import load_tensors
 
 if TYPE_CHECKING:
@@ -209,6 +209,13 @@ def check_channels(found: tuple[int, int], wanted: tuple[int, int], purpose: str
             f"{model}: its U-Net takes {found[0]} channels and returns {found[1]}; {purpose} needs {wanted[0]} and "
             f"{wanted[1]}"
         )
+
+
+def check_finite(latents: torch.Tensor, fixed_point: int) -> None:
+    """Raise ``VeditError`` for an inversion that overflowed or ran away, which would be edited and kept."""
+    if not bool(latents.isfinite().all()):
+        without = f", or leave -s fixed_point={fixed_point} out" if fixed_point else ""
+        raise VeditError(f"the way back to noise is not finite; try --dtype fp32{without}")
 
 
 def check_text_width(network: int | Sequence[int], text: int, model: str) -> None:

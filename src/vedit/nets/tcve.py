@@ -54,16 +54,17 @@ class TCVEConfig:
     temporal_attention: bool = True
     convolution: bool = True
 
-    def __post_init__(self) -> None:
-        """Refuse, with a ``ValueError``, what would be done without a word in another way."""
+    def complaint(self) -> str | None:
+        """What of these would be done in another way without a word; None for what is done."""
         if not math.isfinite(self.weight):
-            raise ValueError(f"-s weight={self.weight}: is no finite number")
+            return f"-s weight={self.weight}: is no finite number"
         parts = self.weight != 0.1, not self.temporal_attention, not self.convolution
         for given, name in zip(parts, ("weight", "temporal_attention", "convolution"), strict=True):
             if self.unit == "sum" and given:
-                raise ValueError(f"-s unit=sum: adds the two features as they are; leave {name} out")
+                return f"-s unit=sum: adds the two features as they are; leave {name} out"
         if not self.temporal_unet and self.downsampling != "separate":
-            raise ValueError(f"-s downsampling={self.downsampling}: is of the temporal U-Net, and there is none")
+            return f"-s downsampling={self.downsampling}: is of the temporal U-Net, and there is none"
+        return None
 
 
 class TemporalBlock(nn.Module):

@@ -21,12 +21,16 @@ class ColorDrift:
         self._first: float | None = None
         self._last = 0.0
 
-    def add(self, source: np.ndarray, result: np.ndarray, time: float, weights: np.ndarray | None = None) -> None:
-        """A frame before and after, both (h, w, 3) of any sizes in [0, 1]; ``time`` in seconds. ``weights`` (h, w):
-        how much of the edit is seen where, of any size and scale; a frame in which none is does not count."""
-        if weights is not None and not weights.any():
+    def add(
+        self, source: np.ndarray, result: np.ndarray, time: float, weights: tuple[np.ndarray, np.ndarray] | None = None
+    ) -> None:
+        """A frame before and after, both (h, w, 3) of any sizes in [0, 1]; ``time`` in seconds. ``weights``, each
+        (h, w) as its picture: how much of the edit is seen where. A frame in which hardly any is does not count."""
+        if weights is not None and not all(part.any() for part in weights):
             return
-        before, after = (_mean(image, weights) for image in (source, result))
+        before, after = (
+            _mean(image, None if weights is None else weights[k]) for k, image in enumerate((source, result))
+        )
         self._first = time if self._first is None else self._first
         self._last = time
         for channel in range(3):
@@ -50,15 +54,9 @@ class ColorDrift:
 
 
 def _mean(image: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
-    """(3,): mean colour of (h, w, 3), as the nearest of ``weights`` count."""
-    if weights is None:
-        return image.reshape(-1, 3).mean(0, dtype=np.float64)
-    rows, columns = (
-        np.minimum((np.arange(size) + 0.5) * there // size, there - 1).astype(int)
-        for size, there in zip(image.shape[:2], weights.shape, strict=True)
-    )
-    share = weights[np.ix_(rows, columns)].reshape(-1).astype(np.float64)
+    """(3,): mean colour of (h, w, 3), as ``weights`` (h, w) count."""
     pixels = image.reshape(-1, 3)
-    if not share.any():  # a part finer than the picture's pixels
+    if weights is None:
         return pixels.mean(0, dtype=np.float64)
+    share = weights.reshape(-1).astype(np.float64)
     return share @ pixels / share.sum()

@@ -1,7 +1,8 @@
 """About how much memory and time a job takes. For ``--dry-run`` and for the warning before memory runs out.
 
 What the networks compute is known: methods say how many evaluations a window takes (:func:`vedit.engines.work`), and
-the headers of the checkpoints how much each of them is. What that takes on a machine is measured by
+the headers of the checkpoints how much each of them is, and for methods that are tuned to one clip a network without
+weights. What that takes on a machine is measured by
 ``benchmarks/estimate.py``, on small models and one thread; other processors are scaled by rules of thumb.
 """
 
@@ -94,27 +95,28 @@ class Amounts:
 @dataclass(frozen=True)
 class Growth:
     """What a method that is tuned to one clip sets beside the 2D network: how many times as much there is to compute,
-    and how many parameters more there are."""
+    and how many more parameters and layers there are."""
 
     times: float = 1.0
     parameters: int = 0
+    layers: int = 0
 
 
 def growth(bundle: Bundle, method: str, *, frames: int, width: int, height: int, adapter: str | None = None) -> Growth:
     """Of ``method`` on windows of ``frames`` frames, as its ``adapter`` says, else as it begins. Counted on a network
     without weights. Raises ``ModelError``."""
     from vedit import engines
+    from vedit.weights import adapter as adapters
 
     if not engines.tunes_to_clip(method):
         return Growth()
+    tuned = engines.tuned_network(method, None if adapter is None else adapters.read_about(adapter).network)
+    assert tuned is not None
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    from vedit.weights import adapter as adapters
     from vedit.weights import load, read_layers
 
-    network = None if adapter is None else adapters.read_about(adapter).network
-    tuned = engines.tuned_network(method, network)
     unet = bundle.components["unet"]
     decoder = read_layers(bundle.components["vae"], "decoder")
     seen = torch.empty(frames, 1, -(-height // decoder.stride), -(-width // decoder.stride), device="meta")
@@ -125,7 +127,7 @@ def growth(bundle: Bundle, method: str, *, frames: int, width: int, height: int,
             with FlopCounterMode(display=False) as counter:
                 call()
             counted.append(counter.get_total_flops())
-    return Growth(counted[1] / counted[0], load.tuned_parameters(unet, tuned))
+    return Growth(counted[1] / counted[0], *load.added_by(unet, tuned))
 
 
 def shares(frames: int, window: int, overlap: int) -> list[Share]:
@@ -172,13 +174,19 @@ def amounts(
     half = dtype in HALF
     native = info.width * info.height / 1e6 if info is not None else 0.0
     return Amounts(
-        layers=float(work.evaluations * sum(one.layers for one in networks)),
+        layers=float(work.evaluations * (sum(one.layers for one in networks) + grown.layers)),
         multiply_adds=(1 if half else SLOWER)
         * (work.frames * grown.times * sum(one.multiply_adds(*latent) for one in networks) + frames * codec),
         native=info.frames * native if info is not None else 0.0,
         working=frames * width * height / 1e6 if info is not None else 0.0,
-        weights=(4e-6 if half else 4e-6 * LARGER) * (sum(one.parameters for one in networks) + grown.parameters)
-        + (4e-6 if half else 4e-6 * LARGER) * (encoder.parameters + decoder.parameters + reader.parameters),
+        weights=(4e-6 if half else 4e-6 * LARGER)
+        * (
+            sum(one.parameters for one in networks)
+            + grown.parameters
+            + encoder.parameters
+            + decoder.parameters
+            + reader.parameters
+        ),
         activations=(2e-6 if half else 4e-6) * network.width * latent[0] * latent[1] * window,
         waiting=native * (2 * window + 12),
         frame=native,

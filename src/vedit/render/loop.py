@@ -380,7 +380,10 @@ def _measure(
     native = native[_part(crop)]
     step = max(1, min(native.shape[:2]) // 64)
     top = 255.0 if native.dtype == "uint8" else 65535.0
-    seen = None if weights is None else weights[_part(crop)]
+    seen = None
+    if weights is not None:
+        part = weights[_part(crop)]
+        seen = first_frame.resized(part, item.small.shape[1], item.small.shape[0]), part[::step, ::step]
     tally.drift.add(item.small / 255.0, native[::step, ::step] / top, float(item.source.time), seen)
 
 

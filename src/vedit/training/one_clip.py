@@ -310,9 +310,12 @@ def network_config(recipe: Recipe, choices: Mapping[str, Any]) -> Any:
             there = ", ".join([*known, *CHOICES])
             raise UsageError(f"-s {name}: {recipe.method} has no such setting; there is {there}")
     try:
-        return TypeAdapter(recipe.config).validate_python(dict(choices))
+        config = TypeAdapter(recipe.config).validate_python(dict(choices))
     except ValidationError as error:
         raise UsageError(one_line(error, "-s ")) from None
+    if hasattr(config, "complaint") and (said := config.complaint()):
+        raise UsageError(said)
+    return config
 
 
 def about(

@@ -68,9 +68,11 @@ class _Route:
         """AVI counts sound in blocks: two packets by a clock of milliseconds may fall into one, which it refuses.
         It has no times for sound either, so that the next block will do."""
         tick = self.stream.time_base
-        ticks = round(packet.dts * packet.time_base / tick)
+        when = packet.pts if packet.dts is None else packet.dts
+        ticks = round(when * packet.time_base / tick)
         if self.counted is not None and ticks <= self.counted:
             ticks = self.counted + 1
+        packet.duration = round((packet.duration or 0) * packet.time_base / tick)
         packet.pts = packet.dts = self.counted = ticks
         packet.time_base = tick
 

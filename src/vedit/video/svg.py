@@ -46,17 +46,20 @@ def paths(name: str, text: str, width: int, height: int) -> list[tuple[str, np.n
             if tag != "svg":
                 raise InputError(f"{where}: begins with <{tag}>, so it is not an SVG drawing")
             stack[0] = _view(where, attributes, width, height)
-        elif tag == "svg":
-            raise InputError(f"{where}: a drawing inside the drawing cannot be read; ungroup it")
         begun.append(tag)
         style = _style(attributes.get("style", ""))
-        if "transform" in style:
-            raise InputError(f"{where}: a transform in the style cannot be read; apply it in the drawing")
-        if hidden or style.get("display", attributes.get("display", "").strip()) == "none":
+        apart = tag in ("defs", "clipPath", "mask", "symbol", "marker")
+        if hidden or apart or style.get("display", attributes.get("display", "").strip()) == "none":
             hidden.append(tag)
+            stack.append(stack[-1])
+            return
+        if tag == "svg" and len(begun) > 1:
+            raise InputError(f"{where}: a drawing inside the drawing cannot be read; ungroup it")
+        if style.get("transform", "none") != "none":
+            raise InputError(f"{where}: a transform in the style cannot be read; apply it in the drawing")
         matrix = stack[-1] @ _transform(where, attributes.get("transform", ""))
         stack.append(matrix)
-        if hidden or any(outer in ("defs", "clipPath", "mask", "symbol", "marker") for outer in begun):
+        if style.get("visibility", attributes.get("visibility", "").strip()) in ("hidden", "collapse"):
             return
         points = _points(where, tag, attributes)
         if points is not None:
@@ -86,7 +89,7 @@ def paths(name: str, text: str, width: int, height: int) -> list[tuple[str, np.n
 def _style(text: str) -> dict[str, str]:
     """The properties of a ``style`` attribute."""
     pairs = (part.partition(":") for part in text.split(";"))
-    return {key.strip(): value.strip() for key, _, value in pairs}
+    return {key.strip(): value.partition("!")[0].strip() for key, _, value in pairs}
 
 
 def _listed(where: str, what: str, text: str) -> list[float]:

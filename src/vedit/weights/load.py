@@ -245,15 +245,17 @@ def empty_vae(folder: str | Path, dtype: torch.dtype) -> Codec:
     return Codec(_empty(network, Path(folder), dtype)).eval()
 
 
-def tuned_parameters(folder: str | Path, tuned: Callable[[Any], Any]) -> int:
-    """How many parameters ``tuned``, which makes a network for clips of a 2D one, adds to that of a folder."""
+def added_by(folder: str | Path, tuned: Callable[[Any], Any]) -> tuple[int, int]:
+    """How many parameters, and layers with weights, ``tuned`` adds to the 2D network of a folder, of which it makes one
+    for clips."""
     import torch
     from diffusers import UNet2DConditionModel
 
     network = _empty(UNet2DConditionModel, Path(folder), torch.float32)
-    before = sum(p.numel() for p in network.parameters())
+    before = [p.numel() for p in network.parameters()], sum(p.dim() > 1 for p in network.parameters())
     with torch.device("meta"):
-        return sum(p.numel() for p in tuned(network).parameters()) - before
+        after = list(tuned(network).parameters())
+    return sum(p.numel() for p in after) - sum(before[0]), sum(p.dim() > 1 for p in after) - before[1]
 
 
 def empty_unet_call(
