@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,6 @@ def engine() -> Any:
 
 
 def test_captions_of_pictures_kept_out_of_training_help(engine: Any, tmp_path: Path) -> None:
-    """Most where a picture is nearly noise, and the caption nearly all there is to go by."""
-
     @torch.no_grad()
     def encode(pixels: torch.Tensor) -> torch.Tensor:
         return engine.codec.encode(pixels)
@@ -37,8 +36,8 @@ def test_captions_of_pictures_kept_out_of_training_help(engine: Any, tmp_path: P
 
     held = recipe.encode_pictures(tmp_path, recipe.pictures(77, 12, recipe.CROP), encode, 24)
     found = recipe.checker(held, engine.schedule, embed)(engine.network, 0)
-    assert found["said_950"] < 0.97 * found["empty_950"]
-    assert found["said_600"] < found["empty_600"]
+    assert found["said_950"] < found["empty_950"]
+    assert found["said_600"] < 0.98 * found["empty_600"]
     assert found["said_600"] < 0.5  # to answer nothing would be 1
 
 
@@ -62,7 +61,13 @@ def test_a_clip_comes_back_from_its_noise(engine: Any) -> None:
 
 
 def test_prompts_that_it_knows_draw_no_warning_and_others_do(engine: Any) -> None:
-    assert engine.knows(PromptPair("a red ball rolls over green grass", "a red ball rolls over snow")) is None
-    strange = "the chairman of the bank reads the annual report to investors"
-    assert engine.knows(PromptPair("a red ball rolls over green grass", strange)) is not None
-    assert np.isfinite(engine.schedule.alphas_cumprod).all()
+    said = "a red ball rolls over green grass"
+    known = (
+        "a red ball rolls over snow",
+        "a pencil sketch of two hearts on snow",
+        "a green square over the sea at night",
+    )
+    assert [engine.knows(PromptPair(said, wanted)) for wanted in known] == [None] * 3
+    foreign = json.loads((Path(__file__).parents[2] / "benchmarks" / "phrasings.json").read_text())["foreign"]
+    assert np.mean([engine.knows(PromptPair(said, wanted)) is not None for wanted in foreign]) >= 0.4
+    assert "target prompt" in engine.knows(PromptPair(said, "an astronaut rides a horse"))

@@ -180,6 +180,10 @@ def copy_parts(out: Path, parts: Mapping[str, Path]) -> None:
         for file in sorted(source.iterdir()):
             if file.suffix in {".json", ".txt", ".safetensors"}:
                 shutil.copyfile(file, target / file.name)
+        config = target / "config.json"
+        if config.exists() and "_name_or_path" in (told := read_json(config)):  # where it lay on some machine
+            del told["_name_or_path"]
+            config.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
 
 
 def write_role(
