@@ -160,11 +160,11 @@ class EditJob(BaseModel):
 
 
 def check_letters(text: str, option: str) -> None:
-    """Raise ``ValueError`` for text that came as bytes which are no letters; Python holds them as half a letter."""
+    """Raise ``UsageError`` for text that came as bytes which are no letters; Python holds them as half a letter."""
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise ValueError(f"{option}: holds bytes that are no UTF-8 text; type it anew") from None
+        raise UsageError(f"{option}: holds bytes that are no UTF-8 text; type it anew") from None
 
 
 def _plain(text: str) -> str:

@@ -97,10 +97,8 @@ def evaluate(
     for name, value in given.items():
         if value is not None and not value.strip():
             raise UsageError(f"{registry.OPTION[name]} is empty; give one, or leave the option out")
-        try:
-            check_letters((value or "") if "prompt" in name else "", registry.OPTION[name])
-        except ValueError as error:
-            raise UsageError(str(error)) from None
+    check_letters(prompt or "", registry.OPTION["prompt"])
+    check_letters(source_prompt or "", registry.OPTION["source_prompt"])
     asked = registry.choose(
         metrics, frozenset(name for name, value in given.items() if value is not None), [gate.metric for gate in bounds]
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
-from vedit.errors import ModelError, UsageError
+from vedit.errors import UsageError
 
 if TYPE_CHECKING:
     from vedit.cache import Cache
@@ -96,15 +96,8 @@ def tuned_network(method: str, network: Mapping[str, Any] | None = None) -> Call
     ``network`` or the method's own; None for other methods. Raises ``ModelError`` for settings that do not fit."""
     if not tunes_to_clip(method):
         return None
-    from pydantic import TypeAdapter, ValidationError
-
-    from vedit.jobs import one_line
-
     engine: Any = _engine(method)
-    try:
-        config = engine.Config() if network is None else TypeAdapter(engine.Config).validate_python(network)
-    except ValidationError as error:
-        raise ModelError(f"the adapter for {method}: {one_line(error, 'setting ')}; train it again") from None
+    config = engine.Config() if network is None else engine.config_of(network, f"the adapter for {method}")
     return lambda unet: engine.Network(unet, config)
 
 

@@ -89,12 +89,17 @@ class OneShotEngine(PromptEngine):
         engine._prompt = about.prompt
         return engine
 
-    def tune(self, network: dict[str, Any], tensors: dict[str, torch.Tensor], where: str = "adapter") -> None:
-        """Make the method's network of the 2D one, of these settings and trained parameters. Raises ``ModelError``."""
+    @classmethod
+    def config_of(cls, network: Mapping[str, Any], where: str) -> Any:
+        """The settings of the method's network as an adapter, named ``where``, has them. Raises ``ModelError``."""
         try:
-            config = TypeAdapter(self.Config).validate_python(network)
+            return TypeAdapter(cls.Config).validate_python(dict(network))
         except ValidationError as error:
             raise ModelError(f"{where}: {one_line(error, 'setting ')}; train it again") from None
+
+    def tune(self, network: dict[str, Any], tensors: dict[str, torch.Tensor], where: str = "adapter") -> None:
+        """Make the method's network of the 2D one, of these settings and trained parameters. Raises ``ModelError``."""
+        config = self.config_of(network, where)
         tuned: Any = self.Network(self.network, config)
         fill_parameters(tuned.trained(), tensors, where)
         self._tuned = super().place(tuned.eval())

@@ -111,10 +111,7 @@ def train(
     torch.set_num_threads(threads)
     if not prompt.strip():
         raise UsageError("--prompt is empty; say what the clip shows")
-    try:
-        check_letters(prompt, "--prompt")
-    except ValueError as error:
-        raise UsageError(str(error)) from None
+    check_letters(prompt, "--prompt")
     check_free(Path(output) / "training", resume)  # before anything is decoded
     bundle = weights.open_bundle(model, "text2image")
     chosen = dict(choices or {})

@@ -251,11 +251,15 @@ def added_by(folder: str | Path, tuned: Callable[[Any], Any]) -> tuple[int, int]
     import torch
     from diffusers import UNet2DConditionModel
 
+    def counted(network: Any) -> tuple[int, int]:
+        held = list(network.parameters())
+        return sum(p.numel() for p in held), sum(p.dim() > 1 for p in held)
+
     network = _empty(UNet2DConditionModel, Path(folder), torch.float32)
-    before = [p.numel() for p in network.parameters()], sum(p.dim() > 1 for p in network.parameters())
+    parameters, layers = counted(network)
     with torch.device("meta"):
-        after = list(tuned(network).parameters())
-    return sum(p.numel() for p in after) - sum(before[0]), sum(p.dim() > 1 for p in after) - before[1]
+        whole, deep = counted(tuned(network))
+    return whole - parameters, deep - layers
 
 
 def empty_unet_call(
