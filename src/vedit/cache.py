@@ -15,6 +15,7 @@ import json
 import os
 import re
 import secrets
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -30,9 +31,10 @@ if TYPE_CHECKING:
 FOLDER, SIZE = "VEDIT_CACHE", "VEDIT_CACHE_SIZE"  # environment variables
 DEFAULT_LIMIT = 10 * 10**9  # bytes
 ABANDONED = 3600.0  # seconds after which a temporary file belongs to nobody any more
+STILL = 30.0  # the same where no process of this machine has the number in its name; another machine's may be writing
 _SUFFIX = ".safetensors"
 _ENTRY = re.compile(r"[0-9a-f]{64}\.safetensors")
-_TEMPORARY = re.compile(r"\.[0-9a-f]{64}\..*tmp")
+_TEMPORARY = re.compile(r"\.[0-9a-f]{64}\.(\d+)\..*tmp")
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 
@@ -178,6 +180,7 @@ class Cache:
                         os.fsync(file.fileno())
                     os.replace(temporary, path)
                     self._used.add(path)
+                    self._make_room(0)  # another process may have filled what this one had made
                 finally:
                     temporary.unlink(missing_ok=True)
         except OSError as error:
@@ -224,10 +227,10 @@ class Cache:
 
     def _remove_abandoned(self) -> None:
         for path in self.folder.glob("*/.*.tmp"):
-            if not _TEMPORARY.fullmatch(path.name):
+            if not (named := _TEMPORARY.fullmatch(path.name)):
                 continue
             try:
-                if time.time() - path.stat().st_mtime > ABANDONED:
+                if time.time() - path.stat().st_mtime > (ABANDONED if _runs(int(named[1])) else STILL):
                     path.unlink()
             except FileNotFoundError:
                 continue
@@ -239,3 +242,16 @@ class Cache:
     def _warn(self, message: str) -> None:
         if message not in self.warnings:
             self.warnings.append(message)
+
+
+def _runs(number: int) -> bool:
+    """Whether a process of this number runs on this machine."""
+    if sys.platform == "win32":  # where asking would end it
+        return True
+    try:
+        os.kill(number, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # another person's
+        pass
+    return True

@@ -124,6 +124,7 @@ def install(patch: Any = setattr) -> None:
     patch(engines, "takes_adapter", lambda method: False)
     patch(engines, "shares_frames", lambda method: True)
     patch(engines, "least_window", lambda method: 1)
+    patch(engines, "together", lambda method, settings, frames: frames)
     patch(engines, "tunes_to_clip", lambda method: False)
     patch(engines, "load", load)
     patch(engines, "work", work)

@@ -96,7 +96,7 @@ def test_a_clip_too_short_to_train_on_is_said_before_anything_is_loaded(edit, mo
 
 def test_what_a_method_was_made_to_see_together_is_a_window(edit):
     """The model's own are 8 frames; the papers train and edit 16 and 24 together."""
-    for method, window in (("tcve", 16), ("tune-a-video", 24), ("tokenflow", 8)):
+    for method, window in (("tcve", 16), ("tune-a-video", 24), ("tokenflow", 40), ("fatezero", 8)):
         assert edit("a.mp4", "snow", "--method", method, "--dry-run")[0]["window"] == window
     assert edit("a.mp4", "snow", "--method", "tcve", "--dry-run", "--window", "4")[0]["window"] == 4
 

@@ -169,10 +169,10 @@ def test_a_later_start_goes_on_where_the_whole_run_was(name, solver):
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_ancestral_is_that_of_diffusers(name):
-    """DDIM with η = 1, and so the Euler ancestral sampler."""
+    """DDIM with η = 1, which ends on the clean latent here."""
     from diffusers import DDIMScheduler
 
-    ours, theirs = Schedule.from_config(CONFIGS[name]), DDIMScheduler(**CONFIGS[name])
+    ours, theirs = Schedule.from_config(CONFIGS[name]), DDIMScheduler(**CONFIGS[name] | {"set_alpha_to_one": True})
     theirs.set_timesteps(10)
     # Where ᾱ is 0, theirs takes the root of a difference that is 0, and on some processors a little less.
     theirs.alphas_cumprod = theirs.alphas_cumprod.double().clamp_min(1e-10)
@@ -190,6 +190,37 @@ def test_ancestral_is_that_of_diffusers(name):
 
     made = ancestral(denoise, noise(), ours, 10, fresh=lambda step: drawn[step.index].double())
     torch.testing.assert_close(made, state["z"], rtol=1e-3, atol=1e-3)
+
+
+def test_ancestral_is_diffusers_own_sampler_from_the_first_step_to_the_last():
+    """InstructPix2Pix's scheduler, in 38 steps, which fall on whole timesteps: from the last level to none at all."""
+    from diffusers import EulerAncestralDiscreteScheduler
+
+    config = {**CONFIGS["sd"], "_class_name": "EulerAncestralDiscreteScheduler"}
+    ours = Schedule.from_config(config)
+    theirs: Any = EulerAncestralDiscreteScheduler.from_config(config)
+    theirs.set_timesteps(38)
+    assert ours.timesteps(38) == [int(t) for t in theirs.timesteps] and ours.timesteps(38)[0] == 999
+    first, last = ours.steps(38)[0], ours.steps(38)[-1]
+    assert last.next_sigma > 0  # as DDIM reads the same file
+    x = noise().float() / first.alpha
+
+    def epsilon(z):
+        return torch.sin(2.0 * z)
+
+    drawn = [torch.randn(noise().shape, generator=torch.Generator().manual_seed(i)) for i in range(38)]
+    import diffusers.schedulers.scheduling_euler_ancestral_discrete as module
+
+    for index, timestep in enumerate(theirs.timesteps):
+        output = epsilon(theirs.scale_model_input(x, timestep))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(module, "randn_tensor", lambda *_, index=index, **__: drawn[index])
+            x = theirs.step(output, timestep, x, return_dict=False)[0]
+    made = ancestral(
+        lambda z, step: ours.to_clean(epsilon(z), z, step.timestep), noise(), ours, 38,
+        fresh=lambda step: drawn[step.index].double(),
+    )  # fmt: skip
+    torch.testing.assert_close(made, x.double(), rtol=1e-3, atol=1e-3)
 
 
 def test_euler_ancestral_in_its_own_coordinates():

@@ -101,7 +101,7 @@ def test_every_method_edits_in_its_own_way(bundle):
         ("fatezero", {"cross_replace": 0.5, "self_replace": 0.2}, 2, 2 * 2 + 1),
         ("fatezero", {"maps": "store"}, 2, 2 * 2),
         ("fatezero", {"cross_replace": 0.0, "self_replace": 0.0, "guidance": 1.0}, 2, 2),
-        ("tokenflow", {"batch": 2}, 2, 2 * (3 + 2 * 3)),
+        ("tokenflow", {"batch": 2}, 2 * 2, 2 * (3 + 2 * 3)),
         ("tokenflow", {"variant": "sdedit", "strength": 0.5, "guidance": 1.0}, 2, 2 + 2),
     ],
     ids=str,
@@ -436,26 +436,17 @@ def test_fatezero_needs_coarse_attention(bundle):
 # -- TokenFlow -----------------------------------------------------------------------------------------------------
 
 
-def test_the_field_of_a_frame_on_itself_is_the_identity():
-    """Methods invariant 7."""
-    tokens = torch.randn(2, 6, 8, generator=torch.Generator().manual_seed(0))
-    assert torch.equal(tokenflow.nearest(tokens[:1], tokens[0])[0], torch.arange(6))
-    order = torch.randperm(6, generator=torch.Generator().manual_seed(1))
-    assert torch.equal(tokenflow.nearest(3.0 * tokens[:1, order], tokens[0])[0], order)
-
-
-def test_nearest_in_parts_is_nearest(monkeypatch):
-    tokens = torch.randn(3, 7, 8, generator=torch.Generator().manual_seed(0))
-    whole = tokenflow.nearest(tokens, tokens[1])
-    monkeypatch.setattr(tokenflow, "MATCHES_AT_ONCE", 10)
-    assert torch.equal(tokenflow.nearest(tokens, tokens[1]), whole)
-
-
-def test_the_own_keyframe_weighs_more():
-    weights = tokenflow.blend(range(8, 16), 11.5, 3.5)
-    assert bool((weights >= 0.5).all())
-    assert bool((weights <= torch.tensor(1.0).sigmoid()).all())
-    assert int(weights.argmax()) in (3, 4)  # next to its centre
+def test_a_long_window_has_several_keyframes_and_is_seen_in_batches(bundle, monkeypatch):
+    """Keyframes see one another; frames beyond a batch are inverted and spread batch by batch."""
+    engine, seen = build(bundle, "tokenflow", batch=2), set()
+    inner = engine.network.forward
+    monkeypatch.setattr(engine.network, "forward", lambda z, *a, **k: (seen.add(len(z)), inner(z, *a, **k))[1])
+    frames = frames_of(5)
+    made = edit(engine, frames)
+    assert seen == {1, 2, 3} and max(seen) <= engine.together(engine.settings, 5)
+    assert made.inversion_evaluations == 3 * STEPS
+    one = edit(build(bundle, "tokenflow", batch=8), frames)
+    assert not torch.allclose(made.frames, one.frames, atol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -514,7 +505,7 @@ def test_batches_of_one_frame_blend_equal_keyframes(bundle):
 def test_attention_outputs_of_unequal_keyframes_are_blended(bundle, monkeypatch, own):
     """Batches of one frame: with all the weight on its own keyframe, a frame's pass is that of the keyframe."""
     if own is not None:
-        monkeypatch.setattr(tokenflow, "blend", lambda frames, *_: torch.full((len(frames),), own))
+        monkeypatch.setattr(tokenflow, "shares", lambda frames, *_: torch.full((len(frames),), own))
     engine, outputs = build(bundle, "tokenflow", batch=1, guidance=1.0), []
     predict = engine.predict
     monkeypatch.setattr(engine, "predict", lambda *given: outputs.append(predict(*given)) or outputs[-1])

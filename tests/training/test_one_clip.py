@@ -62,6 +62,13 @@ def test_a_training_that_nobody_resumes_writes_no_checkpoints(tmp_path, model, c
     assert all(torch.equal(kept[name], none[name]) for name in kept) and kept.keys() == none.keys()
 
 
+def test_a_training_that_goes_astray_leaves_its_curve_and_no_adapter(tmp_path, model, clip):
+    with pytest.raises(VeditError, match="not finite"):
+        tuned(tune_a_video, model, clip, tmp_path / "out", learning_rate=1e30)
+    assert (tmp_path / "out" / "loss.png").is_file()
+    assert not (tmp_path / "out" / adapter.FILE).exists()
+
+
 def test_a_prompt_is_text(tmp_path, model, clip):
     with pytest.raises(UsageError, match="--prompt: holds bytes that are no UTF-8"):
         tune_a_video.train(clip=str(clip), prompt="a \udcff", model=str(model), output=str(tmp_path / "out"))

@@ -96,15 +96,18 @@ def ancestral(
     """DDIM, η = 1 (Song et al. 2021, eq. 16): a share of the noise is replaced by ``fresh(step)`` after every step.
 
     This is k-diffusion's Euler ancestral sampler on the grid of ``schedule``: in the coordinates z/α, η = 1 splits
-    σ_next into its σ_down and σ_up. Shapes and ``start`` as :func:`ddim`.
+    σ_next into its σ_down and σ_up. As there, the last step leads to σ = 0, whatever the schedule ends at: it brings
+    the estimate itself, and no new noise. Shapes and ``start`` as :func:`ddim`.
     """
     z = noise
     for step in schedule.steps(steps)[start:]:
         clean = denoise(z, step)
         epsilon = (z - step.alpha * clean) / step.sigma
-        share = (step.next_sigma / step.sigma) ** 2 * (1.0 - (step.alpha / step.next_alpha) ** 2)
-        kept = math.sqrt(max(0.0, step.next_sigma**2 - share))
-        z = step.next_alpha * clean + kept * epsilon
+        last = step.index == step.count - 1
+        alpha, sigma = (1.0, 0.0) if last else (step.next_alpha, step.next_sigma)
+        share = (sigma / step.sigma) ** 2 * (1.0 - (step.alpha / alpha) ** 2)
+        kept = math.sqrt(max(0.0, sigma**2 - share))
+        z = alpha * clean + kept * epsilon
         if share > 0.0:
             z = z + math.sqrt(share) * fresh(step)
         if progress is not None:

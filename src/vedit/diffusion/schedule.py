@@ -40,6 +40,10 @@ def read_config(config: str | Path | Mapping[str, Any]) -> tuple[Mapping[str, An
         raise ModelError(f"{path}: not JSON ({error}); fetch the model again") from None
 
 
+# Schedulers of diffusers whose grid begins at the last level, where their file says nothing of it.
+_FROM_THE_LAST = ("Euler", "Heun", "KDPM2", "LMS", "DPMSolver", "UniPC", "DEIS")
+
+
 @dataclass(frozen=True)
 class Step:
     """One step of a sampler: from the noise level of ``timestep`` to the level of the next grid point.
@@ -102,12 +106,14 @@ class Schedule:
         """Read a diffusers ``scheduler_config.json`` (a path, its folder, or the parsed mapping).
 
         Missing keys mean what they mean to diffusers' ``DDIMScheduler``, except that the clean estimate is never
-        clipped: latents have no bounds. Raises ``ModelError`` for settings that this schedule does not know.
+        clipped, as latents have no bounds, and that the grid is that of the scheduler which the file names.
+        Raises ``ModelError`` for settings that this schedule does not know.
         """
         config, where = read_config(config)
         predictions: dict[str, Prediction] = {"epsilon": "epsilon", "v_prediction": "v", "v": "v"}
         prediction = predictions.get(config.get("prediction_type", "epsilon"))
-        spacing = config.get("timestep_spacing", "leading")
+        usual = "linspace" if str(config.get("_class_name", "")).startswith(_FROM_THE_LAST) else "leading"
+        spacing = config.get("timestep_spacing", usual)
         shape = config.get("beta_schedule", "linear")
         if prediction is None:
             raise ModelError(f"{where}: prediction_type {config['prediction_type']!r} is not epsilon or v_prediction")

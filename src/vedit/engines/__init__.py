@@ -59,6 +59,7 @@ __all__ = [
     "settings_of",
     "shares_frames",
     "takes_adapter",
+    "together",
     "tuned_network",
     "tunes_to_clip",
     "work",
@@ -114,6 +115,12 @@ def along(method: str, settings: BaseModel) -> int:
         return 0
     engine: Any = _engine(method)
     return int(engine.along(settings))
+
+
+def together(method: str, settings: BaseModel, frames: int) -> int:
+    """How many frames the network of ``method`` sees in one call, at the most, where a window has ``frames``."""
+    engine: Any = _engine(method)
+    return int(engine.together(settings, frames)) if hasattr(engine, "together") else frames
 
 
 def branches(method: str, settings: BaseModel) -> int:

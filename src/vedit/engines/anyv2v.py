@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import torch
 from pydantic import BaseModel, Field
 
-from vedit.cache import Cache, digest, digest_of
+from vedit.cache import Cache, digest_of
 from vedit.diffusion import edm
 from vedit.diffusion.attention import Call, Place, attend, attention, places, residuals
 from vedit.diffusion.edm import EDM, Step
@@ -27,13 +27,12 @@ from vedit.diffusion.inversion import Trajectory
 from vedit.diffusion.sampling import Progress
 from vedit.engines.base import Edited, Execution, Share, Spread, Window, Work
 from vedit.engines.image2video import Condition, Image2Video, Image2VideoSettings, edited_before
-from vedit.engines.shared import REWIRES, Carry, Tally, check_finite, fresh, timed
+from vedit.engines.shared import REWIRES, Carry, Tally, timed
+from vedit.engines.trajectories import inverted
 
 if TYPE_CHECKING:
     from vedit.weights import Bundle
 
-TRAJECTORIES = "trajectories"  # kind of the entries in the cache
-VERSION = 1  # of the inversion: another number, and what older versions kept is not used any more
 RESIDUAL = (1, 1)  # up block and ResNet whose residual is put in
 
 
@@ -255,43 +254,19 @@ class AnyV2V:
     def inverted(self, source: torch.Tensor, condition: Condition, tally: Tally) -> Trajectory:
         """The source's way back to noise, (T, C, h, w) at every level, from the cache if it is there."""
         base, settings = self.base, self.settings
-        with timed(tally.timings, "invert"):
-            key = self._key(source, condition) if self._cache is not None else ""
-            found = self._cache.get(TRAJECTORIES, key) if self._cache is not None else None
-            if found is not None:
-                return Trajectory(fresh(found["latents"].to(source)), int(found["start"]))
-            before = tally.evaluations
-            trajectory = edm.invert(
+
+        def make() -> Trajectory:
+            return edm.invert(
                 lambda z, sigma: base.predict(z, sigma, condition, tally), source, base.levels, settings.steps,
                 inversion_steps=settings.inversion_steps, fixed_point=settings.fixed_point, highest=settings.highest,
             )  # fmt: skip
-            tally.inversion_evaluations += tally.evaluations - before
-            check_finite(trajectory.latents, settings.fixed_point)
-            if self._cache is not None:
-                tensors = {"latents": trajectory.latents, "start": torch.tensor(trajectory.start)}
-                about = {"model": base.model, "method": self.name, "frames": str(len(source))}
-                self._cache.put(TRAJECTORIES, key, tensors, about)
-            return Trajectory(fresh(trajectory.latents), trajectory.start)
 
-    def _key(self, source: torch.Tensor, condition: Condition) -> str:
-        """Of all that a trajectory depends on, to the last bit."""
-        base, settings = self.base, self.settings
-        return digest(
-            version=VERSION,
-            method=self.name,
-            frames=digest_of(source),
-            condition=[digest_of(part) for part in (condition.embedding, condition.latents, condition.ids)],
-            model=base.identity,
-            steps=settings.steps,
-            inversion_steps=settings.inversion_steps or settings.steps,
-            fixed_point=settings.fixed_point,
-            highest=settings.highest,
-            dtype=str(base.dtype),
-            channels_last=base.execution.channels_last,
-            device=torch.device(base.device).type,
-            threads=torch.get_num_threads() if torch.device(base.device).type == "cpu" else 0,
-            torch=torch.__version__,
-        )
+        parts = (condition.embedding, condition.latents, condition.ids)
+        seen = [] if self._cache is None else [digest_of(part) for part in parts]
+        return inverted(
+            make, source, settings, base, self._cache, tally,
+            told={"method": self.name}, method=self.name, condition=seen, highest=settings.highest,
+        )  # fmt: skip
 
 
 ENGINE = AnyV2V

@@ -10,6 +10,10 @@ The recorded maps of a whole inversion take much memory (about 100 GB at the pap
 step are made again when they are needed, by one more evaluation on the source's latents, and nothing is stored; this is
 also what happens when the latents come from the cache. With ``maps=store`` they are stored in half precision: in memory
 up to ``store_memory``, on disk beyond.
+
+Of the paper's two forms this is the one that needs no training. Its other one, for shapes that change much, runs on a
+model that was tuned to the clip as Tune-A-Video does it, and takes keys and values from the first frame and the one
+before; that one is not here.
 """
 
 from __future__ import annotations
@@ -38,6 +42,7 @@ from vedit.diffusion.attention import (
 )
 from vedit.diffusion.guidance import FULL, text_weights
 from vedit.diffusion.inversion import Trajectory, first_step
+from vedit.diffusion.masks import blended, of_words
 from vedit.diffusion.sampling import Progress, ddim
 from vedit.diffusion.schedule import Schedule, Step
 from vedit.diffusion.words import Alignment, align
@@ -286,10 +291,7 @@ class _Edit:
         if not chosen or factor is None:
             return None
         size = _size(self._trajectory.noise, factor)
-        found = torch.stack([maps[..., self._words.source].float().sum(-1).mean(1) for maps in chosen]).mean(0)
-        found = functional.max_pool2d(found.unflatten(-1, size)[:, None], 3, stride=1, padding=1)
-        found = found / found.amax(dim=(2, 3), keepdim=True).clamp_min(1e-12)
-        return (found > self._settings.mask_threshold).float()
+        return of_words(chosen, self._words.source, size, self._settings.mask_threshold)
 
     def solve(self, denoise: Any, z: torch.Tensor, schedule: Any, steps: int, **more: Any) -> torch.Tensor:
         """DDIM that keeps the source's latents outside of the mask between a fifth and four fifths of the way."""
@@ -300,10 +302,7 @@ class _Edit:
             if not self._early(step, 0.8) or self._early(step, 0.2):
                 return z
             mask = self._maps(step).mask
-            if mask is None:
-                return z
-            mask = functional.interpolate(mask, size=z.shape[-2:], mode="nearest")
-            return mask * z + (1.0 - mask) * self._trajectory.after(step)
+            return z if mask is None else blended(z, self._trajectory.after(step), mask)
 
         return ddim(denoise, z, schedule, steps, land=land, **more)
 

@@ -80,7 +80,7 @@ class ModelEngine(ABC):
         self.settings = settings
         self.seed = seed
         self._cache = cache if identity else None
-        self._identity = identity
+        self.identity = identity
 
     # -- loading -------------------------------------------------------------------------------------------------
 
@@ -120,6 +120,11 @@ class ModelEngine(ABC):
         return place(
             network, self.device, self.dtype, offload=how.offload, channels_last=how.channels_last, compiled=how.compile
         )
+
+    @classmethod
+    def together(cls, settings: Any, frames: int) -> int:
+        """How many frames the network sees in one call, at the most, where a window has ``frames``: by default all."""
+        return frames
 
     @classmethod
     @abstractmethod

@@ -63,7 +63,7 @@ class OneShotEngine(PromptEngine):
     takes_adapter: ClassVar[bool] = True
     tunes_to_clip: ClassVar[bool] = True
     at_once: ClassVar[int]  # frames that the paper trains and edits together
-    anchored: ClassVar[bool] = False  # whether every frame looks at the first of the clip
+    anchored: ClassVar[bool] = False  # whether every frame looks at the first of the clip, with any adapter
     hinders: ClassVar[Mapping[str, str]] = {"compile": "what it adds hangs on the network's layers as hooks"}
 
     def __init__(self, *parts: Any, **more: Any) -> None:
@@ -85,7 +85,7 @@ class OneShotEngine(PromptEngine):
         engine = super().from_bundle(bundle, settings, **how)
         file = adapters.find(adapter)
         engine.tune(about.network, tensors, str(file))
-        engine._identity += f":{sha256(file)}"  # the way back to noise is that of the tuned network
+        engine.identity += f":{sha256(file)}"  # the way back to noise is that of the tuned network
         engine._prompt = about.prompt
         return engine
 
@@ -113,6 +113,10 @@ class OneShotEngine(PromptEngine):
         """See :meth:`ModelEngine.work`. What goes along of the windows before counts; the training does not."""
         return super().work(settings, schedule, Share(share.new + cls.along(settings) * share.before))
 
+    def looks_at_first(self) -> bool:
+        """Whether every frame looks at the first of the clip, with this adapter."""
+        return self.anchored
+
     @classmethod
     def along(cls, settings: Any) -> int:
         """How many frames of the windows before the network sees beside a window's own."""
@@ -138,7 +142,7 @@ class OneShotEngine(PromptEngine):
         trajectory = self.inverted(whole, back, tally)
         texts = {guidance.UNCOND: settings.negative_prompt, guidance.FULL: prompt.target}
         on = list(range(max(0, len(whole) - settings.context), len(whole)))
-        if self.anchored and on and on[0] > 0:
+        if self.looks_at_first() and on and on[0] > 0:
             on = [0, *on]
         edits: dict[int, torch.Tensor] = {}
 

@@ -15,7 +15,6 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 
 from vedit import weights
-from vedit.cache import digest, digest_of
 from vedit.diffusion import guidance
 from vedit.diffusion.attention import Rule, attention, places
 from vedit.diffusion.inversion import Trajectory, asked, first_step, invert
@@ -23,7 +22,8 @@ from vedit.diffusion.sampling import Progress, ddim
 from vedit.diffusion.schedule import Schedule, Step
 from vedit.engines.base import Share, Work
 from vedit.engines.model import TextEngine
-from vedit.engines.shared import Tally, check_channels, check_finite, check_text_width, fresh, timed
+from vedit.engines.shared import Tally, check_channels, check_text_width
+from vedit.engines.trajectories import inverted
 from vedit.jobs import PromptPair
 
 if TYPE_CHECKING:
@@ -32,9 +32,6 @@ if TYPE_CHECKING:
     from diffusers import UNet2DConditionModel
 
     from vedit.nets.codec import Codec
-
-TRAJECTORIES = "trajectories"  # kind of the entries in the cache
-VERSION = 1  # of the inversion: another number, and what older versions kept is not used any more
 
 
 class PromptSettings(BaseModel):
@@ -120,6 +117,10 @@ class PromptEngine(TextEngine):
         output = self.network(z.to(self.dtype).repeat(len(texts), 1, 1, 1), time, states, return_dict=False)[0]
         return output.float().unflatten(0, (len(texts), -1))
 
+    def predict_back(self, z: torch.Tensor, timestep: int, text: str, tally: Tally) -> torch.Tensor:
+        """:meth:`predict` on the way back to noise, for all frames of a window."""
+        return self.predict(z, timestep, text, tally)
+
     def inverted(
         self,
         source: torch.Tensor,
@@ -134,50 +135,19 @@ class PromptEngine(TextEngine):
         ``source``: (N, C, h, w). ``rule``: a name and what self-attention does on the way, by default what it does in
         the network itself. ``watch(timestep)``: a context around each evaluation that then applies the rule.
         """
-        with timed(tally.timings, "invert"):
-            key = self._key(source, prompt, rule[0] if rule else "") if self._cache is not None else ""
-            found = self._cache.get(TRAJECTORIES, key) if self._cache is not None else None
-            if found is not None:
-                return Trajectory(fresh(found["latents"].to(source)), int(found["start"]))
-            before = tally.evaluations
 
-            def predict(z: torch.Tensor, timestep: int) -> torch.Tensor:
-                with watch(timestep) if watch is not None else nullcontext():
-                    return self.predict(z, timestep, prompt.source, tally)
+        def predict(z: torch.Tensor, timestep: int) -> torch.Tensor:
+            with watch(timestep) if watch is not None else nullcontext():
+                return self.predict_back(z, timestep, prompt.source, tally)
 
-            settings = self.settings
-            options: dict[str, Any] = {
-                "inversion_steps": settings.inversion_steps,
-                "fixed_point": settings.fixed_point,
-            }
+        def make() -> Trajectory:
+            asked: dict[str, Any] = {"inversion_steps": settings.inversion_steps, "fixed_point": settings.fixed_point}
             with attention(self.self_attention, rule[1]) if rule and watch is None else nullcontext():
-                trajectory = invert(predict, source, self.schedule, settings.steps, **options)
-            tally.inversion_evaluations += tally.evaluations - before
-            check_finite(trajectory.latents, settings.fixed_point)
-            if self._cache is not None:
-                tensors = {"latents": trajectory.latents, "start": torch.tensor(trajectory.start)}
-                about = {"model": self.model, "prompt": prompt.source, "frames": str(len(source))}
-                self._cache.put(TRAJECTORIES, key, tensors, about)
-            return Trajectory(fresh(trajectory.latents), trajectory.start)
+                return invert(predict, source, self.schedule, settings.steps, **asked)
 
-    def _key(self, source: torch.Tensor, prompt: PromptPair, rule: str) -> str:
-        """Of all that a trajectory depends on, to the last bit."""
-        settings = self.settings
-        return digest(
-            version=VERSION,
-            rule=rule,
-            frames=digest_of(source),
-            model=self._identity,
-            prompt=prompt.source,
-            steps=settings.steps,
-            inversion_steps=settings.inversion_steps or settings.steps,
-            fixed_point=settings.fixed_point,
-            dtype=str(self.dtype),
-            channels_last=self.execution.channels_last,
-            device=torch.device(self.device).type,
-            threads=torch.get_num_threads() if torch.device(self.device).type == "cpu" else 0,
-            torch=torch.__version__,
-        )
+        settings, name = self.settings, rule[0] if rule else ""
+        told = {"prompt": prompt.source}
+        return inverted(make, source, settings, self, self._cache, tally, told=told, rule=name, prompt=prompt.source)
 
     def sample(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -130,6 +131,13 @@ class Texts:
         return self._states[text]
 
 
+SAID = 5  # words at the most that a warning names
+# Words that say nothing of what is seen by themselves.
+SMALL_WORDS = frozenset(
+    "a an the this that these those it its they their there here and or but as of in on at by to from for with over "
+    "under into onto across along through around past behind before after near next beside between above below up "
+    "down off out is are was were be being has have one two three four some many several very quite s".split()
+)
 CLEAR = 0.08  # by which cosine an instruction is nearer to one known edit than to any other
 
 
@@ -140,6 +148,7 @@ class Knowledge:
     ``directions``: tensors by name: ``directions`` (N, P), embedded texts that it knows; ``others`` (M, P), which stand
     for everything else. ``threshold``: see :meth:`warning`. ``known``: in words. ``model``: its name. ``words`` (N):
     for each direction the words by which the model does best what that asks for; empty where there are none.
+    ``vocabulary``: all words that it was taught, for a model that was taught few; else empty.
     """
 
     directions: dict[str, torch.Tensor]
@@ -147,6 +156,7 @@ class Knowledge:
     known: tuple[str, ...] = ()
     model: str = "the model"
     words: tuple[str, ...] = ()
+    vocabulary: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, bundle: Bundle) -> Knowledge:
@@ -159,6 +169,7 @@ class Knowledge:
             tuple(preset.get("knows", ())),
             bundle.name,
             tuple(preset.get("plain_words", ())),
+            frozenset(preset.get("vocabulary", ())),
         )
 
     def plain(self, text: TextEncoder, prompt: str) -> str:
@@ -184,16 +195,31 @@ class Knowledge:
         elsewhere = float((others.float() @ embedded).max()) if others is not None and len(others) else 0.0
         return near - elsewhere >= self.threshold
 
+    def _untaught(self, prompt: str) -> list[str]:
+        """The words of ``prompt`` that the model was not taught, each once; small words and plurals do not count."""
+        if not self.vocabulary:
+            return []
+        known = self.vocabulary | SMALL_WORDS
+        found = dict.fromkeys(re.findall(r"[^\W_]+", prompt.casefold()))
+        return [word for word in found if word not in known and word.removesuffix("s") not in known]
+
     def warning(self, text: TextEncoder, what: str, prompt: str) -> str | None:
         """A warning when ``prompt``, which is called ``what``, is far from all that is known, or too long; else None.
 
         Far: its cosine to the nearest of the ``directions``, less that to the nearest of the ``others``, is below
-        ``threshold``. A model without these never finds anything far.
+        ``threshold``, or it has words that are not in the ``vocabulary``. A model without these never finds anything
+        far.
         """
-        if self._near(text, prompt) is False:
+        strange, why = self._untaught(prompt), ""
+        if strange:
+            more = f" and {len(strange) - SAID} more" if len(strange) > SAID else ""
+            why = f"has words that {self.model} was not taught ({', '.join(strange[:SAID])}{more})"
+        elif self._near(text, prompt) is False:
+            why = f"is far from what {self.model} was trained for"
+        if why:
             knows = f"; it knows {', '.join(self.known)}" if self.known else ""
             return (
-                f"the {what} is far from what {self.model} was trained for{knows}; "
+                f"the {what} {why}{knows}; "
                 "for other edits choose a larger model: --model FOLDER or a hub id in the local cache"
             )
         lost = text.lost(prompt)

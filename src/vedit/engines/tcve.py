@@ -26,5 +26,9 @@ class TCVE(OneShotEngine):
     Config = TCVEConfig
     at_once = 16
 
+    def looks_at_first(self) -> bool:
+        """See :meth:`OneShotEngine.looks_at_first`: where the 2D network is inflated as Tune-A-Video does it."""
+        return self._tuned.inflated is not None
+
 
 ENGINE = TCVE

@@ -20,10 +20,10 @@ from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import BaseModel, Field
-from torch.nn import functional
 
 from vedit.diffusion import guidance
 from vedit.diffusion.attention import Call, Place, Rule, attend, attention, of_all, plain, residuals
+from vedit.diffusion.field import nearest, shares
 from vedit.diffusion.inversion import Trajectory, first_step
 from vedit.diffusion.sampling import Progress, ddim
 from vedit.diffusion.schedule import Schedule, Step
@@ -34,11 +34,10 @@ from vedit.errors import ModelError
 from vedit.jobs import PromptPair
 
 INJECTED_RESNET = (1, 1)  # Plug-and-Play's layer 4 of the decoder: up block, ResNet
-MATCHES_AT_ONCE = 2**26  # similarities
 
 
 class Settings(InversionSettings):
-    """Options of the method. The paper inverts in 500 steps."""
+    """Options of the method. The paper inverts in 500 steps (``inversion_steps``), which is ten times the work."""
 
     variant: Literal["pnp", "sdedit"] = Field(default="pnp", description="how the structure of the source is kept")
     batch: int = Field(default=8, ge=1, le=64, description="frames for each keyframe")
@@ -97,6 +96,7 @@ class TokenFlow(PromptEngine):
 
     name: ClassVar[str] = "tokenflow"
     Settings: ClassVar[type[BaseModel]] = Settings
+    at_once: ClassVar[int] = 40  # frames that the paper edits together: five keyframes
     hinders: ClassVar[Mapping[str, str]] = REWIRES
 
     def __init__(self, *parts: Any, **more: Any) -> None:
@@ -108,6 +108,21 @@ class TokenFlow(PromptEngine):
                 f"{self.model}: its U-Net has no up block {INJECTED_RESNET[0]} with a ResNet {INJECTED_RESNET[1]}, so "
                 "TokenFlow cannot be used with it"
             )
+
+    @classmethod
+    def together(cls, settings: Settings, frames: int) -> int:
+        """See :meth:`ModelEngine.together`. A batch, or the keyframes with the two that go along."""
+        return min(frames, max(settings.batch, -(-frames // settings.batch) + 2))
+
+    @classmethod
+    def inversion(cls, settings: Settings, schedule: Schedule, frames: int) -> Work:
+        """See :meth:`PromptEngine.inversion`. Batch by batch, as no frame sees another one on the way back."""
+        one, batches = super().inversion(settings, schedule, frames), -(-frames // settings.batch)
+        return Work(one.evaluations * batches, one.frames, one.inversion_evaluations * batches)
+
+    def predict_back(self, z: torch.Tensor, timestep: int, text: str, tally: Tally) -> torch.Tensor:
+        """See :meth:`PromptEngine.predict_back`."""
+        return torch.cat([self.predict(part, timestep, text, tally) for part in z.split(self.settings.batch)])
 
     @classmethod
     def work(cls, settings: Settings, schedule: Schedule, share: Share) -> Work:
@@ -284,7 +299,7 @@ class _Window:
 
         z = z[batch.part]
         self._see(source[batch.part], step, look, seen)
-        share = None if previous is None else blend(batch.frames, keyframes[own].centre, keyframes[previous].centre)
+        share = None if previous is None else shares(batch.frames, keyframes[own].centre, keyframes[previous].centre)
         texts = {guidance.UNCOND: self._settings.negative_prompt, guidance.FULL: self._prompt.target}
 
         def evaluate(branch: str) -> torch.Tensor:
@@ -300,21 +315,6 @@ class _Window:
                 return self._engine.predict(z, step.timestep, texts[branch], self._tally)
 
         return {branch: evaluate(branch) for branch in self._branches()}
-
-
-def nearest(tokens: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
-    """For each token (n, N, C) the index of the one of ``keys`` (M, C) with the highest cosine: (n, N), section 4.2."""
-    keys = functional.normalize(keys.float(), dim=-1)
-    flat = functional.normalize(tokens.float(), dim=-1).flatten(0, 1)
-    rows = max(1, MATCHES_AT_ONCE // len(keys))
-    return torch.cat([(part @ keys.T).argmax(dim=-1) for part in flat.split(rows)]).unflatten(0, tokens.shape[:2])
-
-
-def blend(frames: range, own: float, previous: float) -> torch.Tensor:
-    """The weight of the own keyframe for each frame: sigmoid of how far, of both centres, the previous one's is."""
-    index = torch.tensor(list(frames), dtype=torch.float32)
-    to_own, to_previous = (index - own).abs(), (index - previous).abs()
-    return torch.sigmoid(to_previous / (to_own + to_previous))
 
 
 def _is_injected(place: Place) -> bool:

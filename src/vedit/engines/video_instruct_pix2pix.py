@@ -3,6 +3,9 @@
 Khachatryan et al., "Text2Video-Zero" (2023), section 3.3.3: every frame is edited with itself as the image condition,
 and in self-attention takes keys and values from the first frame of the shot. Frames are edited in chunks, each with the
 first frame in front, whose noise is the same every time; so chunks and windows make no difference to any frame.
+
+The public code draws noise by a frame's place in its chunk. Here all frames have one noise by default, which is
+steadier; with ``noise_share=0`` every frame has its own.
 """
 
 from __future__ import annotations

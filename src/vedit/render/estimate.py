@@ -152,11 +152,13 @@ def amounts(
     dtype: str,
     adapter: str | None = None,
     grown: Growth = Growth(),
+    together: int | None = None,
 ) -> Amounts:
     """Of a job that edits ``frames`` frames at ``width`` × ``height`` pixels, for which the network has ``work``.
 
     ``adapter``: its file; of what is in there, a control branch is counted, which runs beside the network. ``grown``:
-    what a tuned method adds. Without ``info`` nothing is composed and encoded. Reads the headers of the checkpoints.
+    what a tuned method adds. ``together``: how many frames of a window the network sees in one call, by default all.
+    Without ``info`` nothing is composed and encoded. Reads the headers of the checkpoints.
     Raises ``ModelError``.
     """
     from vedit.weights import read_layers
@@ -187,7 +189,7 @@ def amounts(
             + decoder.parameters
             + reader.parameters
         ),
-        activations=(2e-6 if half else 4e-6) * network.width * latent[0] * latent[1] * window,
+        activations=(2e-6 if half else 4e-6) * network.width * latent[0] * latent[1] * (together or window),
         waiting=native * (2 * window + 12),
         frame=native,
     )
@@ -222,6 +224,7 @@ def cost(
     threads: int,
     adapter: str | None = None,
     method: str = "",
+    together: int | None = None,
 ) -> Cost:
     """Estimate a job; see :func:`amounts`. ``method``: where it is tuned to one clip, what it adds is counted."""
     grown = Growth()
@@ -229,6 +232,6 @@ def cost(
         grown = growth(bundle, method, frames=window, width=width, height=height, adapter=adapter)
     made = amounts(
         bundle, work, info, frames=frames, window=window, width=width, height=height, dtype=dtype, adapter=adapter,
-        grown=grown,
+        grown=grown, together=together,
     )  # fmt: skip
     return Cost(round(made.megabytes()), max(1, round(made.seconds(device, threads))))

@@ -57,6 +57,7 @@ class MemoryPlan:
     steps: tuple[str, ...] = ()
     adapter: str | None = None  # its file
     method: str = ""
+    settings: Any = None  # of the method
 
     @property
     def peak(self) -> int:
@@ -67,8 +68,8 @@ class MemoryPlan:
 
     def report(self) -> dict[str, Any]:
         """As JSON values."""
-        values = asdict(self) | {"peak": self.peak, "steps": list(self.steps)}
-        del values["adapter"], values["method"]  # the job has them
+        values = asdict(replace(self, settings=None)) | {"peak": self.peak, "steps": list(self.steps)}
+        del values["adapter"], values["method"], values["settings"]  # the job has them
         return values
 
 
@@ -86,11 +87,12 @@ def limit_of(vram: str | None) -> int | None:
 
 def plan(
     bundle: Bundle, *, window: int, width: int, height: int, device: str, dtype: str, adapter: str | None = None,
-    along: int = 0, branches: int = 1, method: str = "",
+    along: int = 0, branches: int = 1, method: str = "", settings: Any = None,
 ) -> MemoryPlan:  # fmt: skip
     """What a window of ``window`` frames at ``width`` × ``height`` pixels takes. Reads no weights.
 
-    ``method``: for one that makes a network of its own of the model's, that one is counted. Raises ``ModelError`` for a
+    ``method``: for one that makes a network of its own of the model's, that one is counted; with its ``settings``, for
+    one that sees a window in parts, the largest of these is. Raises ``ModelError`` for a
     network that cannot be built from its configuration.
     """
     sizes = dict.fromkeys(bundle.components, dtype) | {"vae": _room(bundle, dtype)}
@@ -109,7 +111,7 @@ def plan(
     return _measured(
         MemoryPlan(
             device, dtype, window, weights, 0, 0, 0, largest=largest, along=along, branches=branches, adapter=adapter,
-            method=method,
+            method=method, settings=settings,
         ),
         bundle, width, height,
     )  # fmt: skip
@@ -117,7 +119,8 @@ def plan(
 
 def fit(
     bundle: Bundle, limit: int, *, window: int, overlap: int, width: int, height: int, device: str, dtype: str,
-    adapter: str | None = None, along: int = 0, branches: int = 1, method: str = "", compiled: bool = False,
+    adapter: str | None = None, along: int = 0, branches: int = 1, method: str = "", settings: Any = None,
+    compiled: bool = False,
 ) -> MemoryPlan:  # fmt: skip
     """The same below ``limit`` bytes: branches of the guidance one after the other, the autoencoder frame by frame,
     then in tiles, then shorter windows; and if that is not enough, weights that wait in main memory, with as few of the
@@ -130,7 +133,7 @@ def fit(
     start = replace(
         plan(
             bundle, window=window, width=width, height=height, device=device, dtype=dtype, adapter=adapter,
-            along=along, branches=branches, method=method,
+            along=along, branches=branches, method=method, settings=settings,
         ),
         limit=limit,
     )  # fmt: skip
@@ -241,6 +244,7 @@ def _measured(made: MemoryPlan, bundle: Bundle, width: int, height: int) -> Memo
     """With what lives at once under its choices."""
     import torch
 
+    from vedit import engines
     from vedit.weights import load
 
     dtypes = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
@@ -252,7 +256,10 @@ def _measured(made: MemoryPlan, bundle: Bundle, width: int, height: int) -> Memo
         latents = torch.empty(made.window, codec.channels, height // codec.stride, width // codec.stride, device="meta")
         decode = _peak(lambda: codec.decode(latents))
         unet, control = bundle.components["unet"], _control(made.adapter)
-        seen = latents.new_empty(made.window + made.along, *latents.shape[1:])
+        frames = made.window + made.along
+        if made.settings is not None:
+            frames = engines.together(made.method, made.settings, frames)
+        seen = latents.new_empty(frames, *latents.shape[1:])
         tuned = _tuned(made)
         call = load.empty_unet_call(unet, dtypes[made.dtype], seen, made.branches, control, tuned)
         denoise = _peak(call)

@@ -169,6 +169,11 @@ def resolve(job: EditJob, info: ClipInfo, wanted: TimeRange) -> Motion:
             + ("; say how it moves with --track" if job.command == "drag-motion" else "")
             for region in still
         )
+    if info.sar not in (None, 1):
+        warnings += (
+            f"{job.input}: its pixels are not square ({info.sar.numerator}:{info.sar.denominator}); places are counted "
+            f"in the {extent.width}×{extent.height} pixels that it stores, not in those that a player shows",
+        )
     of_file = {id(track) for track in read}
     warnings += tuple(
         _out_of_time(track, extent, times)
@@ -204,7 +209,10 @@ def _out_of_time(track: Track, extent: Extent, times: list[Fraction]) -> str:
     unit = "frames " if track.frames else "seconds "
     begin, end = _range(track, extent, times)
     knots = f"{unit}{track.knots[0]:g} to {track.knots[-1]:g}"
-    return f"{track.name}: is for {knots}, and the edited range is {unit}{begin:g} to {end:g}"
+    said = f"{track.name}: is for {knots}, and the edited range is {unit}{begin:g} to {end:g}"
+    if not track.frames and all(float(knot).is_integer() for knot in track.knots):
+        said += ' (a frame is 10f in CSV, "10" in JSON, @10 in --track)'
+    return said
 
 
 def cropped(motion: Motion, info: ClipInfo, size: int, least: int | None) -> Motion:

@@ -92,6 +92,7 @@ def plan(job: EditJob) -> Plan:
     seen: dict[str, Any] = {
         "window": min(window, max(edited, overlap + 1)), "width": width + margin, "height": height + margin,
         "device": device, "dtype": dtype, "adapter": adapter, "along": along, "method": job.method,
+        "settings": settings,
         "branches": engines.branches(job.method, settings) if job.batch_guidance else 1,
     }  # fmt: skip
     on_gpu = machine.gpu_free_bytes(device)
@@ -112,6 +113,7 @@ def plan(job: EditJob) -> Plan:
         bundle, work, info, frames=edited, window=min(window, edited) + along,
         width=width + margin, height=height + margin,
         dtype=dtype, device=device, threads=threads, adapter=adapter, method=job.method,
+        together=engines.together(job.method, settings, min(window, edited) + along),
     )  # fmt: skip
     if drawing is not None:
         cost = estimate.Cost(

@@ -6,6 +6,7 @@ the model predicts that, at a level drawn uniformly. Only what the method adds o
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from fractions import Fraction
@@ -17,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from vedit.diffusion.schedule import Schedule
-from vedit.errors import InputError, UsageError
+from vedit.errors import InputError, UsageError, VeditError
 from vedit.jobs import check_letters
 from vedit.training.common import Run, autocast, check_free, sha256, step_rng, torch_rng
 from vedit.video.source import find
@@ -210,11 +211,20 @@ def tune(
     network = recipe.network(unet, config).to(device)
     if not cast(Tunable, network).trained():
         raise UsageError(f"-s: with {config} {recipe.method} has nothing to train; leave one of its parts in")
-    fit(run, network, schedule, latents, text, settings, device=device, progress=progress)
+
+    def draw_curve() -> None:
+        loss_curve(run.folder / "log.jsonl", output / "loss.png", f"{recipe.method}: loss of {settings.steps} steps")
+
+    try:
+        fit(run, network, schedule, latents, text, settings, device=device, progress=progress)
+    except VeditError:
+        with contextlib.suppress(InputError, OSError):  # nothing to draw, or no room; the first error is the one to say
+            draw_curve()
+        raise
     tuned = cast(Tunable, network).trained()
     made = about(recipe, bundle, prompt, settings, config, run, tuple(latents.shape))
     file = save_adapter(output, made, tuned)
-    loss_curve(run.folder / "log.jsonl", output / "loss.png", f"{recipe.method}: loss of {settings.steps} steps")
+    draw_curve()
     return file
 
 

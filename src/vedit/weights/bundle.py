@@ -45,6 +45,7 @@ _PRESETS: dict[str, dict[str, Any]] = {
         "overlap": 4,
         "size": 512,
         "multiple": 8,
+        "methods": {"video-instruct-pix2pix": {"steps": 50}},
     },
     "StableDiffusionPipeline": {"frames": 8, "overlap": 0, "size": 512, "multiple": 8},
     # fps_offset: what is added to the frame rate before the network reads it.
@@ -54,7 +55,9 @@ _PRESETS: dict[str, dict[str, Any]] = {
         "fps_offset": -1,
         "motion_bucket": 127,
         "noise_augmentation": 0.02,
-        "methods": {"revideo": {"fps": 10, "fps_offset": 0}},
+        # The published code lets the first frame go free; AnyV2V's goes back to noise in 500 steps, fixed points take
+        # fewer for as much.
+        "methods": {"revideo": {"fps": 10, "fps_offset": 0, "hold": False}, "anyv2v": {"fixed_point": 2}},
         "overlap": 1,
         "size": 576,
         "multiple": 64,
