@@ -131,8 +131,10 @@ def test_base_and_prior_learn_together_and_resume_to_the_same_weights(tmp_path, 
         asked = settings()
         run = Run(tmp_path / name, {"recipe": "test"}, resume)
         trainer = recipe.Together(base, network, Told(), asked, source)
+        # Not smaller: at 32 pixels the tiny network halves a map of one place, whose gradient in bf16 has been seen to
+        # read memory that nobody wrote (oneDNN of torch 2.13, weights of a convolution of stride 2).
         trainer.batch = lambda step: draw_batch(  # type: ignore[method-assign]
-            source.at(View(32, 32, 64)), asked, network.control.config, step, base.codec.stride
+            source.at(View(64, 64, 64)), asked, network.control.config, step, base.codec.stride
         )
 
         def stop(_, step):
@@ -322,8 +324,11 @@ def test_the_later_stages_go_on_from_the_prior(tmp_path, base, data, tiny_models
     assert sorted(nano_revideo.stages(tmp_path / "out")) == [2, 3]
     began = adapter.read_about(tmp_path / "out" / "shared" / "2").training["before"]
     assert began == sha256(tmp_path / "out" / "shared" / "1" / "adapter.safetensors")
+    coupled = nano_revideo.train("no-decoupling", source, opened, tmp_path / "out", **more)
+    assert adapter.read_about(coupled).training["before"] == began
     alone = nano_revideo.train("one-stage", source, opened, tmp_path / "out", **more)
-    assert adapter.read_about(alone).training["before"] == began
+    assert adapter.read_about(alone).training["before"] is None
+    assert adapter.read_about(alone).network["stage"] == 2
     with pytest.raises(VeditError, match="trained with another data"):
         nano_revideo.train("two-stages", WorldClips(data, "more"), opened, tmp_path / "out", **more)
 

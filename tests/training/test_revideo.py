@@ -27,6 +27,7 @@ from vedit.training.recipes import nano_revideo, revideo
 from vedit.training.revideo import Settings, draw_batch
 from vedit.training.trajectories import box_around, choose, lengths, random_box
 from vedit.weights import adapter
+from vedit.weights.bundle import sha256
 from vedit.world.clipfile import write_clip
 
 _SPEC = importlib.util.spec_from_file_location("tiny", Path(__file__).parents[1] / "engines" / "tiny.py")
@@ -224,7 +225,8 @@ def test_the_three_stages_leave_an_adapter_that_edits(model, clip, tmp_path):
                 assert any(".content." in name for name in changed)
                 assert not any(".gate." in name or name.startswith("base.") for name in changed)
             else:
-                kept = {n for n in changed if ".gate." not in n and "temporal_transformer_blocks" not in n}
+                parts = (".gate.", ".fused.", "temporal_transformer_blocks")
+                kept = {n for n in changed if not any(part in n for part in parts)}
                 assert changed and not kept
                 assert any(".gate." in n for n in changed) and any(n.startswith("base.") for n in changed)
         tensors = found
@@ -389,8 +391,12 @@ def test_nano_shares_the_first_stages_between_variants(model, tmp_path):
         nano_revideo.train("two-stages", source, bundle, tmp_path, seed=5, **more)
     alone = nano_revideo.train("one-stage", source, bundle, tmp_path, **more)
     about = adapter.read_about(alone)
-    assert about.training["scenes"] == "ordinary" and about.network["stage"] == 2
-    assert (tmp_path / "shared" / "1" / "adapter.safetensors").stat().st_mtime_ns == began
+    assert about.training["scenes"] == "ordinary" and about.network["stage"] == 2 and about.training["before"] is None
+    joint = adapter.read_about(nano_revideo.train("no-decoupling", source, bundle, tmp_path, **more)).training
+    first = tmp_path / "shared" / "1" / "adapter.safetensors"
+    assert joint["scenes"] == "ordinary"
+    assert joint["before"] == sha256(first)
+    assert first.stat().st_mtime_ns == began
 
 
 def test_a_control_goes_into_a_bundle(model, tmp_path):

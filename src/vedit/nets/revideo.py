@@ -236,14 +236,16 @@ class ReVideoUNet(nn.Module):
         """The parameters of a stage of the training, by name (section 3.3).
 
         1: the control branch, the paths of content and of SAFM aside. 2: the path of content too. 3: keys and values of
-        temporal self-attention in base and control, and SAFM; with ``tuned`` "everything" the whole control branch too.
+        temporal self-attention in base and control, and SAFM with the convolution behind it, which is a part of it in
+        the published weights; with ``tuned`` "everything" the whole control branch too.
         0, which is not the paper's: what 1 trains and the base, for a base that is trained from nothing.
         """
         named = dict(self.named_parameters())
         if stage == 0:
             return {name: p for name, p in named.items() if name.startswith("base.")} | self.trained(1)
         if stage == 3 and tuned == "temporal":
-            return {name: p for name, p in named.items() if _is_temporal_key(name) or name.startswith("control.gate.")}
+            safm = ("control.gate.", "control.fused.")
+            return {name: p for name, p in named.items() if _is_temporal_key(name) or name.startswith(safm)}
         left_out = {1: ("control.gate.", "control.content."), 2: ("control.gate.",), 3: ()}[stage]
         chosen = {n: p for n, p in named.items() if n.startswith("control.") and not n.startswith(left_out)}
         if stage == 3:

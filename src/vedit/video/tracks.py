@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from vedit.errors import InputError, UsageError
-from vedit.video.places import lines_of
+from vedit.video.places import TwiceError, lines_of
 from vedit.video.timecode import parse_time
 
 MOST_TIME = 1e9  # frames or seconds
@@ -171,7 +171,10 @@ def _from_json(name: str, text: str) -> tuple[list[_Raw], list[Entry]]:
         raise InputError(f"{name}:{error.lineno}: not JSON ({error.msg}, column {error.colno}); {shape}") from None
     except (ValueError, RecursionError) as error:
         raise InputError(f"{name}: not JSON ({error}); {shape}") from None
-    lines = lines_of(text)
+    try:
+        lines = lines_of(text)
+    except TwiceError as error:
+        raise InputError(f"{name}:{error.line}: {error.key!r} stands there twice; which of them counts?") from None
     if not isinstance(content, dict) or not {"tracks", "regions"} & content.keys():
         raise InputError(f"{name}:1: has no list of tracks; {shape}")
     _only(name, content, ("tracks", "regions"), lines, ())
@@ -246,6 +249,8 @@ def _from_csv(name: str, text: str) -> list[_Raw]:
             raise InputError(
                 f"{name}:{number}: only some points of track {key} have times; give all of them one, or none"
             )
+    if not found:
+        raise InputError(f"{name}:{len(rows)}: nothing after the header; give a line of track,time,x,y for each point")
     return [replace(raw, times=None) if raw.times and raw.times[0] is None else raw for raw in found.values()]
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import replace
@@ -60,7 +61,7 @@ TEXT2IMAGE_PRESET = {
     "frames": 16,
     "size": 256,
     "multiple": 8,
-    "adapters": {"tcve": {"rate": 1e-3}, "tune-a-video": {"rate": 3e-4}},
+    "adapters": {"tcve": {"rate": 1e-3}, "tune-a-video": {"rate": 3e-4, "steps": 100}},
 }
 #: Components that roles have in common, by what they call them.
 SHARED = {"vae": "vae", "clip": "clip", "tokenizer": "tokenizer"}
@@ -68,6 +69,8 @@ PICTURES = {"vae": "image2video/vae", "image_encoder": "clip", "feature_extracto
 TRAININGS = "trainings.json"  # in a bundle: what its card says of how its parts were trained
 ORDER = ("first", "second", "third", "fourth", "fifth")
 CAPTIONS = 1024  # that stand for the prompts that the text-to-image model knows
+CHECKED = {"first_error", "said_600"}  # of figures that a training takes on what it does not see
+TAUGHT = 8000  # whose words it was taught, which are fewer than four hundred
 
 
 def known_words() -> list[str]:
@@ -148,6 +151,12 @@ def captions(seed: int, count: int) -> list[str]:
         name = "nothing" if index % 2 else str(rng.choice(CHANGED))
         made.append(put_into_words(caption(scene), name, rng))
     return made
+
+
+def vocabulary() -> list[str]:
+    """All words of very many captions, in order: they are what the text-to-image model was taught."""
+    found = {word for text in captions(31, TAUGHT) for word in re.findall(r"[^\W_]+", text.casefold())}
+    return sorted(found)
 
 
 def foreign(seed: int, count: int) -> list[str]:
@@ -241,6 +250,7 @@ def assemble(
         name = "text2image/known.safetensors"
         threshold = write_known_captions(out / "clip", out / "tokenizer", out / name)
         told = {"known_embeddings": name, "known_threshold": threshold, "knows": known_scenes()}
+        told["vocabulary"] = vocabulary()
         roles["text2image"] = write_role(out, "text2image", TEXT2IMAGE_SCHEDULER, TEXT2IMAGE_PRESET | told)
     if image2video is not None:
         scheduler, preset = nano_image2video.SCHEDULER, nano_image2video.PRESET
@@ -333,20 +343,15 @@ def card(out: Path) -> str:
             "The text-to-image model draws what the world's captions say, "
             f"{'; '.join(known_scenes())}, and nothing else. It is there to try, test and compare the "
             "methods of `vedit prompt-edit`; edits of real clips want a larger model."
+            + kept_out(trainings, "text2image", "pictures", "nano_text2image")
         )
     if "image2video" in roles:
-        found = trainings.get("image2video", {}).get("figures", {})
-        said = ", ".join(f"{name} {value}" for name, value in found.items() if name not in ("step", "seconds"))
         parts.append(
             "The image-to-video model makes clips of 8 frames from a first frame, for `vedit first-frame-edit`"
             f"{' and `vedit drag-motion`' if drags else ''} {seen_at(out)}. "
             "It knows how coloured and patterned shapes travel, turn and spin before a camera that pans, and nothing "
             "of people, faces or anything else that moves by itself."
-            + (
-                f" On clips kept out of training: {said} (`nano_image2video.checker` says what these are)."
-                if said
-                else ""
-            )
+            + kept_out(trainings, "image2video", "clips", "nano_image2video")
         )
     return "\n\n".join(parts) + "\n"
 
@@ -393,10 +398,17 @@ def measured(results: Path) -> str:
 
 
 def last_check(log: Path) -> dict[str, float]:
-    """The last line of a training's log that holds figures of clips kept out of it; empty without one."""
+    """The last line of a training's log that holds figures of clips or pictures kept out of it; empty without one."""
     if not log.exists():
         return {}
-    return next((row for row in reversed(list(rows_of(log))) if "first_error" in row), {})
+    return next((row for row in reversed(list(rows_of(log))) if CHECKED & row.keys()), {})
+
+
+def kept_out(trainings: Mapping[str, Any], name: str, of: str, recipe: str) -> str:
+    """A sentence with the figures of a training; empty where it has none."""
+    found = trainings.get(name, {}).get("figures", {})
+    said = ", ".join(f"{name} {value}" for name, value in found.items() if name not in ("step", "seconds"))
+    return f" On {of} kept out of training: {said} (`{recipe}.checker` says what these are)." if said else ""
 
 
 def _header(file: Path) -> dict[str, Any]:

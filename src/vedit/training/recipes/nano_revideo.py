@@ -1,7 +1,8 @@
 """nano's ReVideo: the three stages on clips of the moving world, whose tracks are true; and the paper's ablations.
 
     python -m vedit.training.recipes.nano_revideo full --prior runs/image2video --out runs/revideo --install models/nano
-    python -m vedit.training.recipes.nano_revideo no-safm no-time everything one-stage --prior runs/image2video
+    python -m vedit.training.recipes.nano_revideo no-safm no-time everything no-decoupling one-stage \
+        --prior runs/image2video
 
 (``--model`` is a bundle with the image-to-video model of ``--prior``, ``--data`` where the clips of
 :mod:`vedit.training.recipes.nano_image2video` are kept or drawn.) Stage 1, the motion prior, is what the control learnt
@@ -12,8 +13,9 @@ made that.
 
 - ``full``: motion prior, decoupling, deblocking.
 - ``two-stages``: without deblocking, so without SAFM too; nothing is trained for it beyond what others share.
-- ``one-stage``: content and motion at once, on ordinary clips, for as many steps as the shared stages together (with
-  ``--prior``, from that on and for as many as the second).
+- ``one-stage``: content and motion at once, on ordinary clips, from nothing, for as many steps as the shared stages
+  together (with ``--prior``, whose own are not counted, as stages 2 and 3).
+- ``no-decoupling``: the motion prior, then content and motion on ordinary clips, for as many steps as stage 2.
 - ``no-safm``, ``no-time``: deblocking with Γ = 0.5, or with a Γ that does not see the noise level.
 - ``everything``: deblocking that tunes the whole control branch.
 """
@@ -46,7 +48,7 @@ from vedit.weights.revideo import METHOD, STAGE
 
 CARRIED = "image2video/revideo.safetensors"  # in a bundle
 SHARED = "shared"
-STEPS = {1: 3000, 2: 600, 3: 400}
+STEPS = {1: 3000, 2: 650, 3: 240}  # 2 and 3 together are about 40 minutes of two cores
 RATES = {1: 1e-3, 2: 8e-4, 3: 5e-4}
 PASTED = 0.6  # of the clips, see :class:`vedit.training.moving_clips.Mixed`
 VIEW = View(SIDE, SMALLEST, CROP)  # what a step sees of the clips
@@ -58,18 +60,19 @@ COMMON: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Variant:
-    """How a variant ends: ``stage`` with ``fusion`` and ``more`` settings, after the shared stages unless ``alone``."""
+    """How a variant ends: ``stage`` with ``fusion`` and ``more`` settings, after the first ``shared`` stages."""
 
     stage: int | None
     fusion: str = "safm"
-    alone: bool = False
+    shared: int = 2
     more: Mapping[str, Any] | None = None
 
 
 VARIANTS: dict[str, Variant] = {
     "full": Variant(3),
     "two-stages": Variant(None),
-    "one-stage": Variant(2, alone=True, more={"scenes": "ordinary"}),
+    "one-stage": Variant(2, shared=0, more={"scenes": "ordinary"}),
+    "no-decoupling": Variant(2, shared=1, more={"scenes": "ordinary"}),
     "no-safm": Variant(3, fusion="sum"),
     "no-time": Variant(3, fusion="no-time"),
     "everything": Variant(3, more={"tuned": "everything"}),
@@ -85,7 +88,7 @@ def folder_of(out: Path, name: str) -> Path:
 def stages(out: Path, name: str = "full") -> dict[int, Path]:
     """The folders of the trainings of a variant, by stage."""
     variant = VARIANTS[name]
-    before = {} if variant.alone else {1: out / SHARED / "1", 2: out / SHARED / "2"}
+    before = {stage: out / SHARED / str(stage) for stage in (1, 2)[: variant.shared]}
     own = {} if variant.stage is None else {variant.stage: folder_of(out, name)}
     found = {stage: folder / "training" for stage, folder in (before | own).items()}
     return {stage: folder for stage, folder in found.items() if folder.is_dir()}  # a prior was trained elsewhere
@@ -128,20 +131,22 @@ def train(
             resume=True,
         )
 
-    if variant.alone:
+    own, extra = folder_of(out, name), variant.more or {}
+    if variant.shared == 0:
         assert variant.stage is not None
-        extra, before, steps = variant.more or {}, None, STEPS[1] + STEPS[2]
-        if prior is not None:
-            before, steps = adapter_of(prior, bundle, out / SHARED / "1"), STEPS[2]
-        return run(folder_of(out, name), variant.stage, before, variant.fusion, extra, steps)
+        steps = STEPS[2] + (STEPS[1] if prior is None else STEPS[3])
+        return run(own, variant.stage, None, variant.fusion, extra, steps)
     if prior is not None:
         first = adapter_of(prior, bundle, out / SHARED / "1")
     else:
         first = run(out / SHARED / "1", 1, None, "safm", {}, STEPS[1])
+    if variant.shared == 1:
+        assert variant.stage is not None
+        return run(own, variant.stage, first, variant.fusion, extra, STEPS[2])
     second = run(out / SHARED / "2", 2, first, "safm", {}, STEPS[2])
     if variant.stage is None:
         return second
-    return run(folder_of(out, name), variant.stage, second, variant.fusion, variant.more or {}, STEPS[3])
+    return run(own, variant.stage, second, variant.fusion, extra, STEPS[3])
 
 
 def adapter_of(prior: Path, bundle: weights.Bundle, folder: Path) -> Path:
