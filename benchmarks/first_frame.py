@@ -105,6 +105,28 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, float]:
     return {key: round(float(np.mean(values)), 5) for key, values in of.items() if values}
 
 
+def pixels(frames: torch.Tensor) -> np.ndarray:
+    """(T, 3, H, W) in [-1, 1] to (T, H, W, 3) in [0, 1]."""
+    return ((frames.float().cpu().clamp(-1, 1) + 1) / 2).permute(0, 2, 3, 1).contiguous().numpy()
+
+
+def tensor(clip: np.ndarray) -> torch.Tensor:
+    """The way back."""
+    return torch.from_numpy(clip).permute(0, 3, 1, 2).float() * 2 - 1
+
+
+def edited(engine: Any, task: Task, seen: int) -> np.ndarray:
+    """The edit of a scene, which the model sees at ``seen`` pixels, brought to the scene's size as the command does."""
+    from vedit.engines.base import Spread, Window
+
+    source, first = sized(task.source, seen), sized(task.truth[:1], seen)
+    with torch.inference_mode():
+        done: Any = engine.edit(Window(tensor(source), 0), Spread(tensor(first)[0]))
+    native = np.round(task.source * 255).clip(0, 255).astype(np.uint8)
+    parts = zip(native, pixels(done.reconstruction), pixels(done.frames), strict=True)
+    return np.stack([compose(*part, "auto") for part in parts]).astype(np.float32) / 255
+
+
 def sheet(clips: list[np.ndarray]) -> np.ndarray:
     """One row a clip."""
     rows = np.concatenate([np.concatenate(list(clip), 1) for clip in clips])
@@ -144,7 +166,6 @@ def main() -> None:
     args = parser.parse_args()
 
     from vedit import engines, weights
-    from vedit.engines.base import Spread, Window
 
     torch.set_num_threads(args.threads)
     bundle = weights.open_bundle(args.model, "image2video")
@@ -155,12 +176,6 @@ def main() -> None:
         "repeat": lambda task: np.repeat(task.truth[:1], FRAMES, 0),
     }
 
-    def pixels(frames: torch.Tensor) -> np.ndarray:
-        return ((frames.float().cpu().clamp(-1, 1) + 1) / 2).permute(0, 2, 3, 1).contiguous().numpy()
-
-    def tensor(clip: np.ndarray) -> torch.Tensor:
-        return torch.from_numpy(clip).permute(0, 3, 1, 2).float() * 2 - 1
-
     # The scenes are drawn 256 pixels high, which the command brings to the model's size.
     seen = args.seen or round(args.side * int(bundle.preset.get("size", WHOLE)) / WHOLE / 8) * 8
 
@@ -168,11 +183,7 @@ def main() -> None:
         def run(task: Task) -> np.ndarray:
             given = steps | settings  # the frame rate is the preset's, as in the command
             engine = engines.load("anyv2v", bundle, given, seed=args.seed, device=args.device)
-            source, edited = sized(task.source, seen), sized(task.truth[:1], seen)
-            done: Any = engine.edit(Window(tensor(source), 0), Spread(tensor(edited)[0]))
-            native = np.round(task.source * 255).clip(0, 255).astype(np.uint8)
-            parts = zip(native, pixels(done.reconstruction), pixels(done.frames), strict=True)
-            return np.stack([compose(*part, "auto") for part in parts]).astype(np.float32) / 255
+            return edited(engine, task, seen)
 
         return run
 

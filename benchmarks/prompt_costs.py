@@ -1,7 +1,7 @@
 """What `vedit prompt-edit` costs and how exact its inversion is.
 
     python benchmarks/prompt_costs.py cache CLIP --source TEXT --target TEXT --target2 TEXT --out OUT
-    python benchmarks/prompt_costs.py reconstruction CLIP... --source TEXT --out OUT
+    python benchmarks/prompt_costs.py reconstruction CLIP... --source TEXT --out OUT [--size 256]
     python benchmarks/prompt_costs.py length CLIP --source TEXT --target TEXT --out OUT [--frames 8,32,96] [--steps 2]
 
 cache: every method edits a clip twice, with two targets, from an empty cache. The second time the way back to noise
@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 
+STEPS = 50  # of the sampler, in reconstruction
 METHODS = ("sdedit", "text2video-zero", "fatezero", "tokenflow", "tune-a-video", "tcve")
 
 
@@ -99,21 +100,18 @@ def reconstruction(args: argparse.Namespace) -> dict[str, Any]:
     bundle = weights.open_bundle(args.model, "text2image")
     engine: Any = engines.load("sdedit", bundle, {}, device="cpu", dtype="fp32")
     ways = {
-        "50 steps": {"inversion_steps": 50},
+        "50 steps": {},
         "250 inversion steps": {"inversion_steps": 250},
-        "50 steps, 3 fixed-point iterations": {"inversion_steps": 50, "fixed_point": 3},
-        "250 steps both ways": {"inversion_steps": 250, "steps": 250},
+        "50 steps, 3 fixed-point iterations": {"fixed_point": 3},
     }
     rows: dict[str, Any] = {}
     with torch.inference_mode():
         for clip, said in zip(args.clips, args.source.split("|"), strict=True):
-            frames = read_clip(Path(clip), args.take)
+            frames = read_clip(Path(clip), args.take, args.size)
             source = engine.codec.encode(to_tensor(frames))
             alone = psnr(np.clip(to_array(engine.codec.decode(source)), 0, 1), frames)
-            rows[Path(clip).stem] = {"codec alone": alone}
+            kept = rows["/".join(Path(clip).parts[-2:])] = {"codec alone": alone}
             for name, options in ways.items():
-                steps = int(options.get("steps", 50))
-                rest = {key: value for key, value in options.items() if key != "steps"}
 
                 def predict(z: torch.Tensor, timestep: int, said: str = said) -> torch.Tensor:
                     return engine.predict(z, timestep, said, Tally())
@@ -121,10 +119,10 @@ def reconstruction(args: argparse.Namespace) -> dict[str, Any]:
                 def denoise(z: torch.Tensor, step: Any, said: str = said) -> torch.Tensor:
                     return engine.schedule.to_clean(engine.predict(z, step.timestep, said, Tally()), z, step.timestep)
 
-                way = invert(predict, source, engine.schedule, steps, **rest)
-                back = ddim(denoise, way.noise, engine.schedule, steps, start=way.start)
-                rows[Path(clip).stem][name] = psnr(np.clip(to_array(engine.codec.decode(back)), 0, 1), frames)
-                print(clip, name, rows[Path(clip).stem][name], "codec", alone, flush=True)
+                way = invert(predict, source, engine.schedule, STEPS, **options)
+                back = ddim(denoise, way.noise, engine.schedule, STEPS, start=way.start)
+                kept[name] = psnr(np.clip(to_array(engine.codec.decode(back)), 0, 1), frames)
+                print(clip, name, kept[name], "codec", alone, flush=True)
     return rows
 
 
@@ -163,10 +161,11 @@ def main() -> None:
     parser.add_argument("--methods", default=",".join(METHODS))
     parser.add_argument("--settings", default='{"steps": 50}')
     parser.add_argument("--take", type=int, default=8, help="frames of the clip")
+    parser.add_argument("--size", type=int, default=256, help="short side in pixels, for reconstruction")
     parser.add_argument("--frames", default="8,32,96")
     parser.add_argument("--steps", type=int, default=2)
     parser.add_argument("--fields", help=argparse.SUPPRESS)
-    args = parser.parse_args()
+    args = parser.parse_intermixed_args()
     needed = {"cache": ("source", "target", "target2", "out"), "reconstruction": ("source", "out")}
     needed["length"] = ("source", "target", "out")
     missing = [name for name in needed.get(args.what, ()) if getattr(args, name) is None]

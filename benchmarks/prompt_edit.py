@@ -194,7 +194,9 @@ def measure(case: dict[str, Any], edited: Path, encoder: Any) -> dict[str, float
     names = [name for name in COLUMNS if name != "psnr_unedited" or case["mask"]]
     question = Question(choose(",".join(names), frozenset(given)), prompt=case["target_prompt"], clip=encoder)
     figures = evaluate(clips, question).figures[0]
-    return {name: figures[name].value if name in figures else None for name in COLUMNS}
+    found = {name: figures[name].value if name in figures else None for name in COLUMNS}
+    # A copy has no PSNR.
+    return {name: value if value is None or math.isfinite(value) else None for name, value in found.items()}
 
 
 def work(args: argparse.Namespace) -> None:
@@ -260,29 +262,29 @@ def sheet(path: Path, case: dict[str, Any], labels: list[str]) -> None:
     cv2.imwrite(str(path), cv2.cvtColor(np.concatenate(rows), cv2.COLOR_RGB2BGR))
 
 
-def mean(values: list[float]) -> tuple[float, float]:
-    """Mean and standard deviation over the seeds."""
-    return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+def spread(values: list[float], digits: int) -> str:
+    """Mean ± standard deviation over the clips."""
+    deviation = f" ± {np.std(values, ddof=1):.{digits}f}" if len(values) > 1 else ""
+    return f"{np.mean(values):.{digits}f}{deviation}" if values else "–"
 
 
 def table(rows: list[dict[str, Any]], labels: list[str]) -> str:
-    """Method × category, mean ± standard deviation over the seeds."""
-    head = ["method", "category", *COLUMNS, "seconds", "of them training", "peak MB"]
+    """A row for each method: PSNR to the truth by category and over all, then the other figures over all."""
+    head = ["method", *CATEGORIES, "all", *COLUMNS[1:], "seconds", "of them training", "peak MB"]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for label in labels:
-        for category in (*CATEGORIES, "all"):
-            own = [r for r in rows if r["label"] == label and category in {r["category"], "all"}]
-            cells = [label, category]
-            for name in COLUMNS:
-                values = [r[name] for r in own if r.get(name) is not None and math.isfinite(r[name])]
-                digits = 2 if name.startswith("psnr") else 4
-                cells.append("{:.{d}f} ± {:.{d}f}".format(*mean(values), d=digits) if values else "–")
-            trained = [r.get("training_seconds", 0.0) for r in own]
-            took = [r.get("seconds", 0.0) + t for r, t in zip(own, trained, strict=True)]
-            cells += [f"{np.mean(took):.1f}", f"{np.mean(trained):.1f}"]
-            peak = max((r.get("peak_rss_mb") or 0) for r in own)
-            cells.append(f"{peak:.0f}" if peak else "–")
-            lines.append("| " + " | ".join(cells) + " |")
+        own = [row for row in rows if row["label"] == label]
+
+        def values(name: str, category: str | None = None, own: list[dict[str, Any]] = own) -> list[float]:
+            chosen = [row for row in own if category in {None, row["category"]}]
+            return [row[name] for row in chosen if row.get(name) is not None and math.isfinite(row[name])]
+
+        cells = [label, *(spread(values(COLUMNS[0], category), 1) for category in (*CATEGORIES, None))]
+        cells += [spread(values(name), digits) for name, digits in zip(COLUMNS[1:], (1, 4, 3, 1), strict=True)]
+        trained, took, peaks = values("training_seconds"), values("seconds"), values("peak_rss_mb")
+        cells.append(f"{np.mean(took) + (np.mean(trained) if trained else 0):.0f}" if took else "–")
+        cells += [f"{np.mean(trained):.0f}" if trained else "–", f"{max(peaks):.0f}" if peaks else "–"]
+        lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 
