@@ -100,6 +100,7 @@ def train(
     bundle: weights.Bundle,
     out: Path,
     *,
+    counts: Mapping[int, int] = STEPS,
     share: float = 1.0,
     seed: int = 0,
     device: str = "cpu",
@@ -108,7 +109,7 @@ def train(
 ) -> Path:
     """Train a variant, and what it shares with others unless that is there; returns its adapter's folder.
 
-    ``share``: of the steps. ``prior``: the folder in which the base learnt, whose control stands for stage 1.
+    ``counts``: steps of each stage; ``share``: of these, for a shorter training. ``prior``: the folder in which the base learnt, whose control stands for stage 1.
     ``more``: of :class:`~vedit.training.revideo.Settings`, for all stages.
     """
     variant = VARIANTS[name]
@@ -134,19 +135,19 @@ def train(
     own, extra = folder_of(out, name), variant.more or {}
     if variant.shared == 0:
         assert variant.stage is not None
-        steps = STEPS[2] + (STEPS[1] if prior is None else STEPS[3])
+        steps = counts[2] + (counts[1] if prior is None else counts[3])
         return run(own, variant.stage, None, variant.fusion, extra, steps)
     if prior is not None:
         first = adapter_of(prior, bundle, out / SHARED / "1")
     else:
-        first = run(out / SHARED / "1", 1, None, "safm", {}, STEPS[1])
+        first = run(out / SHARED / "1", 1, None, "safm", {}, counts[1])
     if variant.shared == 1:
         assert variant.stage is not None
-        return run(own, variant.stage, first, variant.fusion, extra, STEPS[2])
-    second = run(out / SHARED / "2", 2, first, "safm", {}, STEPS[2])
+        return run(own, variant.stage, first, variant.fusion, extra, counts[2])
+    second = run(out / SHARED / "2", 2, first, "safm", {}, counts[2])
     if variant.stage is None:
         return second
-    return run(own, variant.stage, second, variant.fusion, extra, STEPS[3])
+    return run(own, variant.stage, second, variant.fusion, extra, counts[3])
 
 
 def adapter_of(prior: Path, bundle: weights.Bundle, folder: Path) -> Path:
@@ -214,6 +215,14 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("runs/data"))
     parser.add_argument("--scenes", type=int, default=3000, help="two clips each")
     parser.add_argument("--workers", type=int, help="processes that draw; by default one a core")
+    parser.add_argument(
+        "--steps",
+        type=int,
+        nargs=3,
+        metavar=("FIRST", "SECOND", "THIRD"),
+        default=list(STEPS.values()),
+        help="of a stage",
+    )
     parser.add_argument("--share", type=float, default=1.0, help="of the steps, for a shorter training")
     parser.add_argument("--batch", type=int, default=COMMON["batch"])
     parser.add_argument("--save-every", type=int, default=COMMON["save_every"])
@@ -229,7 +238,7 @@ def main() -> None:
     clips = WorldClips(draw_clips(args.data / name, args.seed, args.scenes, 2, CROP, FRAMES, args.workers), name)
     for variant in args.variants:
         made = train(
-            variant, clips, bundle, args.out, share=args.share, seed=args.seed, device=args.device, prior=args.prior,
+            variant, clips, bundle, args.out, counts=dict(zip(STEPS, args.steps, strict=True)), share=args.share, seed=args.seed, device=args.device, prior=args.prior,
             batch=args.batch, save_every=args.save_every,
         )  # fmt: skip
         print(f"{variant}: {made}", flush=True)
