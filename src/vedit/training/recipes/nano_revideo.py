@@ -109,8 +109,9 @@ def train(
 ) -> Path:
     """Train a variant, and what it shares with others unless that is there; returns its adapter's folder.
 
-    ``counts``: steps of each stage; ``share``: of these, for a shorter training. ``prior``: the folder in which the base learnt, whose control stands for stage 1.
-    ``more``: of :class:`~vedit.training.revideo.Settings`, for all stages.
+    ``counts``: steps of each stage; ``share``: of these, for a shorter training. ``prior``: the folder in which the
+    base learnt, whose control stands for stage 1. ``more``: of :class:`~vedit.training.revideo.Settings`, for all
+    stages.
     """
     variant = VARIANTS[name]
     clips = Mixed(source.at(VIEW), PASTED)
@@ -215,14 +216,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("runs/data"))
     parser.add_argument("--scenes", type=int, default=3000, help="two clips each")
     parser.add_argument("--workers", type=int, help="processes that draw; by default one a core")
-    parser.add_argument(
-        "--steps",
-        type=int,
-        nargs=3,
-        metavar=("FIRST", "SECOND", "THIRD"),
-        default=list(STEPS.values()),
-        help="of a stage",
-    )
+    parser.add_argument("--steps", type=int, nargs=3, metavar="N", default=list(STEPS.values()), help="of each stage")
     parser.add_argument("--share", type=float, default=1.0, help="of the steps, for a shorter training")
     parser.add_argument("--batch", type=int, default=COMMON["batch"])
     parser.add_argument("--save-every", type=int, default=COMMON["save_every"])
@@ -238,8 +232,8 @@ def main() -> None:
     clips = WorldClips(draw_clips(args.data / name, args.seed, args.scenes, 2, CROP, FRAMES, args.workers), name)
     for variant in args.variants:
         made = train(
-            variant, clips, bundle, args.out, counts=dict(zip(STEPS, args.steps, strict=True)), share=args.share, seed=args.seed, device=args.device, prior=args.prior,
-            batch=args.batch, save_every=args.save_every,
+            variant, clips, bundle, args.out, counts=dict(zip(STEPS, args.steps, strict=True)), share=args.share,
+            seed=args.seed, device=args.device, prior=args.prior, batch=args.batch, save_every=args.save_every,
         )  # fmt: skip
         print(f"{variant}: {made}", flush=True)
     if args.install is not None:
