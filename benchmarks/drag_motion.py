@@ -1,12 +1,17 @@
 """Measure ReVideo's `vedit drag-motion` on drawn scenes, where the asked clip is known exactly.
 
-    python benchmarks/drag_motion.py --out OUT [--model nano] [--scenes 20] [--control NAME=ADAPTER ...]
+    python benchmarks/drag_motion.py --out OUT [--model nano] [--scenes 20] [--control NAME=ADAPTER ...] [--use USE ...]
 
 A scene has one thing in its own colour before a background that rests. In the source it rests too, or moves somewhere;
 asked for is another way, straight or bent, and the same scene drawn with that way is the truth. Every ``--control`` is
 one row of the table (an adapter of ``train-adapter revideo`` or of the ablations; without any, what the model carries).
 What the engine makes is brought to the scene's size and into the region as the command does it. The row ``truth`` has
 the drawn truth in the place of a result: the best that the measures allow.
+
+``--use``: ``motion`` keeps the content and changes the motion; ``content`` puts another thing into the first frame,
+which moves as the source's does; ``both`` puts another thing there and moves it another way. ``outline`` is ``motion``
+in an irregular region close around the ways, ``two`` is ``motion`` of two things at once, each in a region of its own
+(two scenes side by side).
 
 - ``error``: distance of the thing's middle (centroid of its colour, where it is nearer to that than to the background)
   from the asked way, mean over the frames, pixels, and as a share of the way's length; ``end``: at the last frame;
@@ -24,9 +29,11 @@ the drawn truth in the place of a result: the best that the measures allow.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -42,9 +49,10 @@ from vedit.metrics.pixels import decibels
 from vedit.video.compose import compose
 from vedit.video.mask import soft_weights
 from vedit.world.palette import COLOURS
-from vedit.world.scene import PLACES, draw_scene, remove, render
+from vedit.world.scene import PLACES, SHAPES, draw_scene, remove, render
 
 FRAMES, SIDE, WHOLE, MARGIN = 8, 128, 256, 6
+USES = ("motion", "content", "both", "outline", "two")
 TOLD = 0.8  # IoU with the true mask at which a thing counts as told from its background, on the truth itself
 
 
@@ -58,22 +66,16 @@ class Task:
     empty: np.ndarray  # without the thing
     mask: np.ndarray  # (T, S, S) bool: where the thing is in the truth
     way: np.ndarray
-    box: tuple[int, int, int, int]
-    colour: np.ndarray  # (3,), the thing's, in the first frame
+    inside: np.ndarray  # (S, S) bool: the region
+    colour: np.ndarray  # (3,), the thing's, in the truth's first frame
+    changed: bool = False  # the truth's first frame is given as the edited one
 
     @property
     def length(self) -> float:
         return float(np.linalg.norm(np.diff(self.way, axis=0), axis=1).sum())
 
-    @property
-    def inside(self) -> np.ndarray:
-        x, y, width, height = self.box
-        inside = np.zeros((SIDE, SIDE), bool)
-        inside[y : y + height, x : x + width] = True
-        return inside
 
-
-def make_task(seed: int) -> Task | None:
+def make_task(seed: int, use: str = "motion") -> Task | None:
     """A scene from ``seed``; None where the thing would not fit, or cannot be told from its background by colour."""
     rng = np.random.default_rng([seed, 70])
     place = "leaves" if rng.random() < 0.6 else str(rng.choice(PLACES))
@@ -99,6 +101,8 @@ def make_task(seed: int) -> Task | None:
     bend = np.array([-velocity[1], velocity[0]]) * rng.uniform(-0.25, 0.25) * (rng.random() < 0.5)
     before = way_of(rng.uniform(15, 30) / WHOLE) * (rng.random() < 0.5)
     asked, given = moved(velocity, bend), moved(before, np.zeros(2))
+    if use in ("content", "both"):
+        given = other_thing(asked if use == "content" else given, np.random.default_rng([seed, 71]))
     truth, source, empty = render(asked), render(given), render(remove(asked, 0))
     covered = truth.masks[:, 0].any(0) | source.masks[:, 0].any(0)
     x, y, width, height = cv2.boundingRect(covered.astype(np.uint8))
@@ -111,19 +115,40 @@ def make_task(seed: int) -> Task | None:
     left, top = (
         int(np.clip(v + side / 2 - SIDE / 2, 0, WHOLE - SIDE)) // 8 * 8 for v, side in ((x, width), (y, height))
     )
-    box = (x - left, y - top, width, height)
-    if min(box[:2]) < 0 or box[0] + width > SIDE or box[1] + height > SIDE:
+    x, y = x - left, y - top
+    if min(x, y) < 0 or x + width > SIDE or y + height > SIDE:
         return None
+    inside = np.zeros((SIDE, SIDE), bool)
+    inside[y : y + height, x : x + width] = True
     if truth.masks[0, 0].sum() < 60:
         return None
     part = np.s_[:, top : top + SIDE, left : left + SIDE]
-    first = source.frames[0][source.masks[0, 0]].mean(0)
+    first = truth.frames[0][truth.masks[0, 0]].mean(0)
     way = truth.tracks[:, 0].astype(np.float64) - [left, top]
     task = Task(
         f"{place}-{seed}", source.frames[part], truth.frames[part], empty.frames[part], truth.masks[:, 0][part], way,
-        box, first,
+        inside, first, use in ("content", "both"),
     )  # fmt: skip
+    if use == "outline":
+        task = replace(task, inside=outline(covered[part[1:]], way[0]))
     return task if min(overlap(task.truth, task, at) for at in range(FRAMES)) >= TOLD else None
+
+
+def other_thing(scene: Any, rng: np.random.Generator) -> Any:
+    """The scene with a thing of another shape and colour in the place of its first."""
+    thing = scene.things[0]
+    shape = str(rng.choice([name for name in SHAPES if name != thing.shape]))
+    colour = str(rng.choice([name for name in COLOURS if name != thing.colour]))
+    return replace(scene, things=(replace(thing, shape=shape, colour=colour), *scene.things[1:]))
+
+
+def outline(covered: np.ndarray, start: np.ndarray) -> np.ndarray:
+    """(S, S) bool: ``covered`` and its turn by half a circle about ``start``, for the mirrored way, and a margin."""
+    turned = cv2.warpAffine(
+        covered.astype(np.uint8), np.array([[-1, 0, 2 * start[0]], [0, -1, 2 * start[1]]]), (SIDE, SIDE)
+    )
+    around = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * MARGIN + 1, 2 * MARGIN + 1))
+    return cv2.dilate(np.maximum(covered.astype(np.uint8), turned), around) > 0
 
 
 def thing_in(frame: np.ndarray, task: Task, index: int) -> np.ndarray:
@@ -149,7 +174,7 @@ def centre(mask: np.ndarray) -> np.ndarray | None:
 def distances(made: np.ndarray, task: Task, way: np.ndarray | None = None) -> np.ndarray:
     """(T,): from the thing to the asked way, pixels; what is not found counts as still at its start."""
     way = task.way if way is None else way
-    offset = centre(thing_in(task.source[0], task, 0))
+    offset = centre(thing_in(task.truth[0], task, 0))
     assert offset is not None
     offset = offset - task.way[0]  # the centroid of a shape is not its middle
     places = [centre(thing_in(frame, task, index)) for index, frame in enumerate(made)]
@@ -158,11 +183,13 @@ def distances(made: np.ndarray, task: Task, way: np.ndarray | None = None) -> np
 
 
 def sized(video: np.ndarray, side: int) -> np.ndarray:
-    """(T, S, S, 3) at another size."""
-    if video.shape[1] == side:
+    """(T, H, W, 3) with ``side`` pixels of height."""
+    height, width = video.shape[1:3]
+    if height == side:
         return video
-    how = cv2.INTER_AREA if side < video.shape[1] else cv2.INTER_CUBIC
-    return np.stack([cv2.resize(frame.astype(np.float32), (side, side), interpolation=how) for frame in video])
+    how = cv2.INTER_AREA if side < height else cv2.INTER_CUBIC
+    size = width * side // height, side
+    return np.stack([cv2.resize(frame.astype(np.float32), size, interpolation=how) for frame in video])
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,42 +211,44 @@ def finished(task: Task, edited: np.ndarray, reconstruction: np.ndarray) -> Made
     return Made(sized(edited, SIDE), whole, task.source + weights * (whole - task.source))
 
 
-def run(engine: Any, task: Task, way: np.ndarray, side: int) -> Made:
-    """The edit along ``way``; the model sees ``side`` pixels."""
+def run(engine: Any, tasks: Sequence[Task], ways: Sequence[np.ndarray], side: int) -> list[Made]:
+    """The edit of scenes side by side, each along its way; the model sees ``side`` pixels of height."""
     from vedit.engines.base import Drag, Window
 
-    x, y, width, height = task.box
-    way = way.clip([x, y], [x + width - 1, y + height - 1])
-    way = (way + 0.5) * side / SIDE - 0.5
-    mask = sized(np.repeat(task.inside[None, ..., None].astype(np.float32), 3, -1), side)[0, ..., 0] > 0.5
-    drag = Drag(torch.from_numpy(mask.astype(np.float32)), torch.from_numpy(way)[:, None].double())
-    frames = torch.from_numpy(sized(task.source, side)).permute(0, 3, 1, 2).float() * 2 - 1
+    places = []
+    for number, (task, way) in enumerate(zip(tasks, ways, strict=True)):
+        rows, columns = np.nonzero(task.inside)
+        way = way.clip([columns.min(), rows.min()], [columns.max(), rows.max()])
+        places.append((way + [number * SIDE, 0] + 0.5) * side / SIDE - 0.5)
+
+    def whole(parts: Sequence[np.ndarray]) -> torch.Tensor:
+        return torch.from_numpy(sized(np.concatenate(parts, 2), side)).permute(0, 3, 1, 2).float()
+
+    mask = whole([np.repeat(task.inside[None, ..., None].astype(np.float32), 3, -1) for task in tasks])[0, 0] > 0.5
+    frame = whole([task.truth[:1] for task in tasks])[0] * 2 - 1 if tasks[0].changed else None
+    drag = Drag(mask.float(), torch.from_numpy(np.stack(places, 1)).double(), frame=frame)
     with torch.inference_mode():
-        done = engine.edit(Window(frames, 0), drag)
+        done = engine.edit(Window(whole([task.source for task in tasks]) * 2 - 1, 0), drag)
     edited, reconstruction = (
-        ((part.float().cpu().clamp(-1, 1) + 1) / 2).permute(0, 2, 3, 1).contiguous().numpy()
+        np.split(((part.float().cpu().clamp(-1, 1) + 1) / 2).permute(0, 2, 3, 1).numpy(), len(tasks), 2)
         for part in (done.frames, done.reconstruction)
     )
-    return finished(task, edited, reconstruction)
+    return [
+        finished(task, np.ascontiguousarray(ours), np.ascontiguousarray(coded))
+        for task, ours, coded in zip(tasks, edited, reconstruction, strict=True)
+    ]
 
 
 def psnr(a: np.ndarray, b: np.ndarray) -> float:
     return decibels(float(np.mean((a.astype(np.float64) - b) ** 2)) * 255**2)
 
 
-def border_step(video: np.ndarray, box: tuple[int, int, int, int]) -> float:
+def border_step(video: np.ndarray, inside: np.ndarray) -> float:
     """Mean absolute step across the border of the region, grey levels, over the frames after the first."""
-    x, y, width, height = box
-    pairs = []
-    for inner, outer, span in ((x, x - 1, "x"), (x + width - 1, x + width, "x"),
-                               (y, y - 1, "y"), (y + height - 1, y + height, "y")):  # fmt: skip
-        if not 0 <= outer < SIDE:
-            continue
-        if span == "x":
-            pairs.append(np.abs(video[1:, y : y + height, inner] - video[1:, y : y + height, outer]).mean())
-        else:
-            pairs.append(np.abs(video[1:, inner, x : x + width] - video[1:, outer, x : x + width]).mean())
-    return 255 * float(np.mean(pairs))
+    across = inside[:, 1:] != inside[:, :-1]
+    down = inside[1:] != inside[:-1]
+    steps = [np.abs(np.diff(video[1:], axis=2))[:, across], np.abs(np.diff(video[1:], axis=1))[:, down]]
+    return 255 * float(np.concatenate(steps, 1).mean())
 
 
 def warp_error(video: np.ndarray, truth: np.ndarray) -> float:
@@ -233,13 +262,22 @@ def warp_error(video: np.ndarray, truth: np.ndarray) -> float:
     return float(np.mean(total))
 
 
-def measure(engine: Any, task: Task, other: Task, side: int) -> tuple[dict[str, Any], np.ndarray]:
-    """One scene's figures, and the edit."""
-    made = run(engine, task, task.way, side)
-    shuffled = run(engine, task, task.way[0] + other.way - other.way[0], side).result
-    mirrored = run(engine, task, 2 * task.way[0] - task.way, side).result
-    ends = [centre(thing_in(video[-1], task, -1)) for video in (made.result, mirrored)]
-    start = centre(thing_in(task.source[0], task, 0))
+def measure(engine: Any, tasks: Sequence[Task], others: Sequence[Task], side: int) -> list[tuple[dict[str, Any], Any]]:
+    """Figures and edit of scenes that are edited at once; ``others``: whose ways they get for the shuffled ones."""
+    made = run(engine, tasks, [task.way for task in tasks], side)
+    ways = [task.way[0] + other.way - other.way[0] for task, other in zip(tasks, others, strict=True)]
+    shuffled = run(engine, tasks, ways, side)
+    mirrored = run(engine, tasks, [2 * task.way[0] - task.way for task in tasks], side)
+    return [
+        (of_edits(engine, task, *parts, side), parts[0].result)
+        for task, *parts in zip(tasks, made, shuffled, mirrored, strict=True)
+    ]
+
+
+def of_edits(engine: Any, task: Task, made: Made, shuffled: Made, mirrored: Made, side: int) -> dict[str, Any]:
+    """One scene's figures, of its edits along its own way, another scene's, and its mirror image."""
+    ends = [centre(thing_in(done.result[-1], task, -1)) for done in (made, mirrored)]
+    start = centre(thing_in(task.truth[0], task, 0))
     assert start is not None
     sides = [0.0 if end is None else float((end - start) @ (task.way[-1] - task.way[0])) for end in ends]
     inside = task.inside
@@ -251,15 +289,15 @@ def measure(engine: Any, task: Task, other: Task, side: int) -> tuple[dict[str, 
         "scene": task.name,
         "length": task.length,
         **of_result(made.result, task),
-        "shuffled_share": float(distances(shuffled, task)[-1]) / task.length,
+        "shuffled_share": float(distances(shuffled.result, task)[-1]) / task.length,
         "opposite": bool(sides[0] > 0 > sides[1]),
         "outside": psnr(made.raw[:, ~inside], task.source[:, ~inside]),
         "enlarged": psnr(made.raw[:, inside], task.truth[:, inside]),
         "codec": psnr(codec[:, inside], task.truth[:, inside]),
-        "seam_raw": border_step(np.where(inside[..., None], made.whole, task.source), task.box)
-        - border_step(task.truth, task.box),
+        "seam_raw": border_step(np.where(inside[..., None], made.whole, task.source), inside)
+        - border_step(task.truth, inside),
         "warp_truth": warp_error(task.truth, task.truth),
-    }, made.result
+    }
 
 
 def of_result(result: np.ndarray, task: Task) -> dict[str, float]:
@@ -272,7 +310,7 @@ def of_result(result: np.ndarray, task: Task) -> dict[str, float]:
         "end_share": float(error[-1]) / task.length,
         "overlap": overlap(result, task, FRAMES - 1),
         "inside": min(60.0, psnr(result[:, task.inside], task.truth[:, task.inside])),  # a copy has none
-        "seam": border_step(result, task.box) - border_step(task.truth, task.box),
+        "seam": border_step(result, task.inside) - border_step(task.truth, task.inside),
         "warp": warp_error(result, task.truth),
     }
 
@@ -300,12 +338,24 @@ def sheet(task: Task, made: np.ndarray) -> np.ndarray:
     return picture
 
 
+def make_tasks(count: int, first: int, use: str) -> list[Task]:
+    """The first ``count`` scenes that can be made, of the seeds from ``first`` on."""
+    tasks = (make_task(seed, use) for seed in itertools.count(first))
+    return list(itertools.islice((task for task in tasks if task is not None), count))
+
+
+def named(control: str, use: str) -> str:
+    """Name of a row."""
+    return control if use == "motion" else f"{control} {use}"
+
+
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--model", default="nano")
     parser.add_argument("--control", action="append", default=[], metavar="NAME=ADAPTER")
+    parser.add_argument("--use", action="append", choices=USES, help="may be repeated; by default motion")
     parser.add_argument("--scenes", type=int, default=20)
     parser.add_argument("--first", type=int, default=5_000_000, help="seed of the first scene; none of training's")
     parser.add_argument("--side", type=int, help="pixels that the model sees of a scene; by default those of its crops")
@@ -318,42 +368,46 @@ def main() -> None:
 
     from vedit import engines, weights
 
-    if args.scenes < 2:
-        parser.error("--scenes: every scene gets another one's track too; give at least 2")
+    args.use = args.use or ["motion"]
+    if args.scenes < 2 or ("two" in args.use and (args.scenes % 2 or args.scenes < 4)):
+        parser.error("--scenes: every scene gets another one's track too; give at least 2, for --use two an even 4")
     torch.set_num_threads(args.threads)
     bundle = weights.open_bundle(args.model, "image2video")
     side = args.side or int(bundle.preset.get("crop", SIDE))
     settings = dict(item.split("=", 1) for item in args.setting) | ({} if args.steps is None else {"steps": args.steps})
-    tasks: list[Task] = []
-    seed = args.first
-    while len(tasks) < args.scenes:
-        task = make_task(seed)
-        tasks += [task] if task is not None else []
-        seed += 1
     controls = dict(item.split("=", 1) for item in args.control) or {"carried": None}
     if "truth" in controls:
         parser.error("--control truth=…: is the name of the row that has the truth; choose another")
     args.out.mkdir(parents=True, exist_ok=True)
-    truths = [{"scene": task.name, "length": task.length, **of_result(task.truth, task)} for task in tasks]
-    results: dict[str, Any] = {"truth": {"summary": summary(truths), "rows": truths}}
+    asked: dict[str, list[Task]] = {use: make_tasks(args.scenes, args.first, use) for use in args.use}
+    results: dict[str, Any] = {}
+    for use, tasks in asked.items():
+        truths = [{"scene": task.name, "length": task.length, **of_result(task.truth, task)} for task in tasks]
+        results[named("truth", use)] = {"summary": summary(truths), "rows": truths}
     for name, adapter in controls.items():
-        began = time.time()
         engine = engines.load(
             "revideo", bundle, settings, seed=args.seed, device=args.device, dtype="auto", adapter=adapter
         )
-        rows = []
-        for number, task in enumerate(tasks):
-            row, made = measure(engine, task, tasks[(number + 1) % len(tasks)], side)
-            rows.append(row)
-            told = f"end {row['end_share']:.0%} shuffled {row['shuffled_share']:.0%} overlap {row['overlap']:.2f}"
-            print(f"{name:12} {task.name:18} {told} inside {row['inside']:.1f} dB", flush=True)
-            if number < 6:
-                cv2.imwrite(str(args.out / f"{name}-{task.name}.png"), sheet(task, made))
-        results[name] = {"summary": summary(rows), "seconds": round(time.time() - began), "rows": rows}
-        print(name, json.dumps(results[name]["summary"], indent=1), flush=True)
-        (args.out / "results.json").write_text(
-            json.dumps({"model": bundle.sha256, "side": side, "controls": results}, indent=1) + "\n"
-        )
+        for use, tasks in asked.items():
+            began, rows, row = time.time(), [], named(name, use)
+            together = 2 if use == "two" else 1
+            others = tasks[together:] + tasks[:together]
+            for at in range(0, len(tasks), together):
+                span = slice(at, at + together)
+                for task, (found, made) in zip(
+                    tasks[span], measure(engine, tasks[span], others[span], side), strict=True
+                ):
+                    told = f"end {found['end_share']:.0%} shuffled {found['shuffled_share']:.0%}"
+                    told += f" overlap {found['overlap']:.2f} inside {found['inside']:.1f} dB"
+                    print(f"{row:12} {task.name:18} {told}", flush=True)
+                    if len(rows) < 6:
+                        cv2.imwrite(str(args.out / f"{row.replace(' ', '-')}-{task.name}.png"), sheet(task, made))
+                    rows.append(found)
+            results[row] = {"summary": summary(rows), "seconds": round(time.time() - began), "rows": rows}
+            print(row, json.dumps(results[row]["summary"], indent=1), flush=True)
+            (args.out / "results.json").write_text(
+                json.dumps({"model": bundle.sha256, "side": side, "controls": results}, indent=1) + "\n"
+            )
     shown = (
         "error",
         "error_share",

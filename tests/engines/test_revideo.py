@@ -14,7 +14,7 @@ import torch
 
 from vedit import engines, weights
 from vedit.diffusion.noise import frame_noise
-from vedit.engines.base import Drag, Window
+from vedit.engines.base import Drag, Share, Window
 from vedit.engines.shared import Tally
 from vedit.errors import ModelError, UsageError
 from vedit.weights import adapter, write_manifest
@@ -184,3 +184,48 @@ def test_held_frames_end_as_they_were_given_in_half_precision_too(model, adapter
     known = torch.where(drag().mask.bool(), first.frames[3:], frames[:2])
     for latents, given in zip(ended, (frames[:1], known), strict=True):
         torch.testing.assert_close(latents[: len(given)], found.base.codec.encode(given).float(), rtol=0, atol=1e-5)
+
+
+def two_regions(first=(2.0, 0.0), second=(-2.0, 0.0)) -> tuple[Drag, Drag, Drag]:
+    """Both at once, and each by itself."""
+    masks = [torch.zeros(HEIGHT, WIDTH) for _ in range(2)]
+    masks[0][8:24, 2:16] = 1
+    masks[1][8:24, 24:38] = 1
+    starts, steps = torch.tensor([[8.0, 16.0], [30.0, 16.0]]), torch.tensor([first, second])
+    places = (starts + torch.arange(FRAMES)[:, None, None] * steps).double()
+    ones = [Drag(mask, places[:, number : number + 1]) for number, mask in enumerate(masks)]
+    return Drag(masks[0] + masks[1], places), ones[0], ones[1]
+
+
+def test_regions_apart_are_each_edited_as_if_it_were_the_only_one(model, adapters, frames):
+    """At its region and around it; without ``apart`` they are told of together, and one changes the other."""
+    both, left, right = two_regions()
+    found = engine(model, adapters[1.0], apart=True)
+    made, *alone = (found.edit(Window(frames, 0), prompt) for prompt in (both, left, right))
+    assert torch.equal(made.frames[..., :20], alone[0].frames[..., :20])
+    assert torch.equal(made.frames[..., 24:], alone[1].frames[..., 24:])
+    assert made.evaluations == 2 * alone[0].evaluations
+    foreseen = engines.work(
+        "revideo", weights.open_bundle(model, "image2video"), found.settings, [Share(FRAMES, regions=2)]
+    )
+    assert foreseen.evaluations == made.evaluations
+    together = engine(model, adapters[1.0]).edit(Window(frames, 0), both)
+    assert together.evaluations == alone[0].evaluations
+    assert not torch.allclose(together.frames, made.frames, atol=1e-4)
+
+
+def test_one_region_is_edited_alike_apart_or_not(model, adapters, frames):
+    found = [
+        engine(model, adapters[1.0], apart=apart).edit(Window(frames, 0), drag()).frames for apart in (True, False)
+    ]
+    assert torch.equal(*found)
+
+
+def test_regions_apart_go_on_from_their_own_windows(model, adapters, frames):
+    both, left, _ = two_regions()
+    found = engine(model, adapters[1.0], apart=True)
+    made = []
+    for prompt in (both, left):
+        first = found.edit(Window(frames[:3], 0), prompt)
+        made.append(found.edit(Window(frames[2:], 2, 1, first.carry), prompt).frames)
+    assert torch.equal(made[0][..., :20], made[1][..., :20])

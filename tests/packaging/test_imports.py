@@ -126,7 +126,7 @@ def test_parts_use_only_their_libraries(path):
 
 def test_engines_do_not_import_one_another():
     engines = {name for name in KNOWN if name.startswith("vedit.engines.")}
-    names = ("base", "image2video", "instruct", "model", "one_shot", "prompt", "shared", "trajectories")
+    names = ("base", "image2video", "instruct", "model", "one_shot", "prompt", "regions", "shared", "trajectories")
     shared = {"vedit.engines", *(f"vedit.engines.{name}" for name in names)}
     for path in MODULES:
         name = name_of(path)

@@ -65,11 +65,13 @@ class Work:
 @dataclass(frozen=True)
 class Share:
     """A window before it is there: its ``new`` frames, those that it shares with the window before (``reference``),
-    and whether there is a window of the same shot ``before`` it."""
+    whether there is a window of the same shot ``before`` it, and how many ``regions`` apart from each other are edited
+    in it."""
 
     new: int
     reference: int = 0
     before: bool = False
+    regions: int = 1
 
 
 @dataclass(frozen=True)

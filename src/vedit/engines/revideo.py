@@ -4,6 +4,9 @@ Mou et al., "ReVideo: Remake a Video with Motion and Content Control" (2024). An
 from its first frame, which may be edited; the control branch (:mod:`vedit.nets.revideo`) tells it the tracks, and the
 source outside of the region. Longer clips go window by window: the first frame of a window is one that the window
 before made (section 4, "more frame editing"), and frames that were made before stay as they are at every step.
+
+Several regions are edited at once, as in the paper, or, with ``apart``, those that do not touch one after the other,
+each before the source as it was: a small network that is told of two things at once mixes their colours.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from vedit.diffusion.edm import EDM
 from vedit.diffusion.noise import frame_noise
 from vedit.engines.base import Drag, Edited, Execution, Share, Window, Work
 from vedit.engines.image2video import Forward, Image2Video, Image2VideoSettings, edited_before
+from vedit.engines.regions import apart, owners
 from vedit.engines.shared import Carry, Tally, timed
 from vedit.errors import UsageError
 from vedit.nets.revideo import HALF, Conditions, ReVideoUNet, kept_content, trajectory_map
@@ -39,6 +43,7 @@ class Settings(Image2VideoSettings):
         default=0, ge=-1, le=0, description="added to fps for the network: -1 as diffusers, 0 as ReVideo and DragNUWA"
     )
     hold: bool = Field(default=True, description="whether a window's first frame stays as it was given")
+    apart: bool = Field(default=False, description="whether regions that do not touch are edited one after the other")
 
 
 class ReVideo:
@@ -91,18 +96,40 @@ class ReVideo:
     def work(cls, settings: Settings, levels: EDM, share: Share) -> Work:
         """What one window will take: all its frames at every step. What the control branch adds to an evaluation is
         in its adapter (see :func:`vedit.render.estimate.amounts`)."""
-        return Image2Video.sampling(settings, share.new + share.reference)
+        one = Image2Video.sampling(settings, share.new + share.reference)
+        return sum([one] * (share.regions if settings.apart else 1), Work(0, 0))
 
     def edit(self, window: Window, prompt: Drag) -> Edited:
         """See :class:`vedit.engines.base.Engine`."""
         base, tally = self.base, Tally()
         timings: dict[str, float] = {"encode": 0.0, "denoise": 0.0, "decode_latents": 0.0}
         source = window.frames.to(base.device)
+        with timed(timings, "encode"):
+            own = base.codec.encode(source)
+            reconstruction = base.codec.decode(own).cpu()
+        parts = apart(prompt) if self.settings.apart else [prompt]
+        made = [self._region(window, part, source, own, tally, timings).cpu() for part in parts]
+        edited = made[0]
+        nearest = owners([part.mask.cpu() for part in parts])
+        for number, other in enumerate(made[1:], 1):
+            edited = torch.where(nearest == number, other, edited)
+        carry = Carry(window.first, edited, reconstruction, None)
+        return Edited(edited, reconstruction, carry, tally.evaluations, timings)
+
+    def _region(
+        self,
+        window: Window,
+        prompt: Drag,
+        source: torch.Tensor,
+        own: torch.Tensor,
+        tally: Tally,
+        timings: dict[str, float],
+    ) -> torch.Tensor:
+        """(T, 3, h, w): the edit of what ``prompt`` asks for; ``own``: the latents of ``source``."""
+        base = self.base
         mask = prompt.mask.to(source)[None, None]
         known = self._known(window, prompt, source, mask[0])
         with timed(timings, "encode"):
-            own = base.codec.encode(source)
-            reconstruction = base.codec.decode(own)
             condition = base.condition(known[0], self.settings, seed=self._seed)
             held = base.codec.encode(known) if len(known) > 1 or self.settings.hold else None
             given = self.conditions(source, mask, prompt.at(window.first, len(source)))
@@ -116,9 +143,7 @@ class ReVideo:
             edited = base.codec.decode(latents)
         reference = min(window.reference, len(known))
         edited[:reference] = known[:reference]
-        edited, reconstruction = edited.cpu(), reconstruction.cpu()
-        carry = Carry(window.first, edited, reconstruction, None)
-        return Edited(edited, reconstruction, carry, tally.evaluations, timings)
+        return edited
 
     def _known(self, window: Window, prompt: Drag, source: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """(K, 3, h, w): the window's first frames, as they were edited before; outside of the region the source's."""

@@ -130,12 +130,12 @@ def growth(bundle: Bundle, method: str, *, frames: int, width: int, height: int,
     return Growth(counted[1] / counted[0], *load.added_by(unet, tuned))
 
 
-def shares(frames: int, window: int, overlap: int) -> list[Share]:
-    """The windows of a shot of so many frames, as a method is asked about them."""
+def shares(frames: int, window: int, overlap: int, regions: int = 1) -> list[Share]:
+    """The windows of a shot of so many frames with so many regions apart, as a method is asked about them."""
     from vedit.engines.base import Share
 
     return [
-        Share(len(one.produces), one.reference, index > 0)
+        Share(len(one.produces), one.reference, index > 0, regions)
         for index, one in enumerate(plan_windows(frames, window, overlap))
     ]
 

@@ -74,8 +74,11 @@ def plan(job: EditJob) -> Plan:
         motion = cropped(motion, info, size, bundle.preset.get("crop"))
         crop = motion.crop
     width, height = working_size(info, size, multiple, None if crop is None else crop[2:])
+    regions = 1
     if motion is not None:
-        motion.request(width, height)  # raises for a region that cannot be seen at this size
+        from vedit.engines.regions import apart
+
+        regions = len(apart(motion.request(width, height)))  # raises for a region that cannot be seen at this size
     device = machine.choose_device(job.device)
     dtype = machine.choose_dtype(job.dtype, device)
     if job.compile:
@@ -107,7 +110,7 @@ def plan(job: EditJob) -> Plan:
         limited = memory_plans.fit(bundle, limit, overlap=overlap, compiled=job.compile, **seen)
         window = min(window, limited.window) if limited.steps else window
         execution = replace(execution, batch_guidance=limited.branches > 1, offload=limited.offload)
-    shares = estimate.shares(edited, window, overlap)
+    shares = estimate.shares(edited, window, overlap, regions)
     work = engines.work(job.method, bundle, settings, shares)
     cost = estimate.cost(
         bundle, work, info, frames=edited, window=min(window, edited) + along,
