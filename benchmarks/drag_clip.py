@@ -10,6 +10,9 @@ Results are lossless, so that what lies outside of the region can be compared sa
 - ``along``: how far the patch around the track's first point went along the track's direction, as a share of the
   track's length: 1 is where it was asked to go, negative the other way. The patch is looked for anywhere in the region
   of the last frame, by normalised correlation; ``match`` is the best;
+- ``side``: whether the last frame has the thing's colour rather at the track's end than at its mirror image: how much
+  farther the mean of a disc of half the patch there is from its mean at the start, grey levels. Positive at the track's
+  end, negative at the other; it finds a thing that lost its detail. The row ``source`` has it of the clip as it was;
 - ``error``: mean distance of the patch from the track over all frames, as a share of the length;
 - ``drift``: the largest of red, green and blue, grey levels over the clip, as the command reports it;
 - ``outside``: the largest difference to the source outside of the region, of all samples, of the brightness and of the
@@ -87,6 +90,19 @@ def matched(frames: np.ndarray, box: tuple[int, int, int, int], start: np.ndarra
     return np.array(places, np.float64), float(score)
 
 
+def side(first: np.ndarray, last: np.ndarray, way: np.ndarray, patch: int) -> float:
+    """Of two frames (H, W, 3): see the head."""
+
+    def colour(frame: np.ndarray, at: np.ndarray) -> np.ndarray:
+        disc = np.zeros(frame.shape[:2], np.uint8)
+        cv2.circle(disc, (round(float(at[0])), round(float(at[1]))), max(1, patch // 4), 1, -1)
+        return frame[disc > 0].mean(0)
+
+    thing = colour(first, way[0])
+    there, mirrored = (np.linalg.norm(colour(last, at) - thing) for at in (way[-1], 2 * way[0] - way[-1]))
+    return float(mirrored - there)
+
+
 def edit(clip: Path, region: str, way: np.ndarray, out: Path, more: list[str]) -> dict[str, Any]:
     """Run the command; returns its own report."""
     track = " ".join(f"{x:g},{y:g}" for x, y in way)
@@ -146,8 +162,9 @@ def main() -> None:
     more = [*args.option, *([] if args.end is None else ["--end", str(args.end)])]
     length = float(np.linalg.norm(np.diff(way, axis=0), axis=1).sum())
     heading = (way[-1] - way[0]) / np.linalg.norm(way[-1] - way[0])
-    results: dict[str, Any] = {"region": region, "track": track, "frames": len(source)}
     rows, ways = [source], [way]
+    results: dict[str, Any] = {"region": region, "asked": track, "frames": len(source)}
+    results["source"] = {"side": round(side(source[0], source[-1], way, args.patch), 1)}
     for name, asked in (("track", way), ("mirrored", mirror)):
         done = edit(clip, region, asked, args.out / f"{name}.mkv", more)
         made, own = read(args.out / f"{name}.mkv", args.end)
@@ -157,6 +174,7 @@ def main() -> None:
         results[name] = {
             "along": round(float((places[-1] - places[0]) @ heading) / length, 3),
             "match": round(score, 3),
+            "side": round(side(source[0], made[-1], way, args.patch), 1),
             "error": round(float(np.linalg.norm(places - places[0] - (wanted - wanted[0]), axis=1).mean()) / length, 3),
             "drift": None if done["color_drift"] is None else max(done["color_drift"], key=abs),
             "outside": beyond(own, samples, inside),

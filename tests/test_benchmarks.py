@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -123,6 +124,18 @@ def test_a_patch_is_found_where_it_went(drag_clip: Any) -> None:
     gone = clip(4)
     gone[-1] = ground
     assert drag_clip.matched(gone, (20, 20, 90, 40), np.array([60.0, 40.0]), 16)[1] < 0.5
+
+
+def test_the_side_is_that_of_the_colour_even_blurred(drag_clip: Any) -> None:
+    first = np.full((60, 120, 3), (20, 60, 200), np.uint8)
+    ends = [first.copy() for _ in range(2)]
+    for frame, x in zip((first, *ends), (60, 84, 36), strict=True):
+        frame[22:38, x - 8 : x + 8] = (230, 200, 20)
+    way = np.array([[60.0, 30.0], [72.0, 30.0], [84.0, 30.0]])
+    there, other = (drag_clip.side(first, cv2.GaussianBlur(end, (0, 0), 6), way, 16) for end in ends)
+    assert there > 100 and other == pytest.approx(-there, abs=1)
+    gone = np.full((60, 120, 3), (20, 60, 200), np.uint8)
+    assert drag_clip.side(first, gone, way, 16) == 0
 
 
 def test_what_differs_beyond_a_region_is_told_of_every_plane(drag_clip: Any) -> None:
