@@ -9,20 +9,22 @@ What the engine makes is brought to the scene's size and into the region as the 
 the drawn truth in the place of a result: the best that the measures allow.
 
 ``--use``: ``motion`` keeps the content and changes the motion; ``content`` puts another thing into the first frame,
-which moves as the source's does; ``both`` puts another thing there and moves it another way. ``outline`` is ``motion``
+which moves as the source's does, along the true way, or in ``follow`` along what the command's tracker finds in the
+source; ``both`` puts another thing there and moves it another way. ``outline`` is ``motion``
 in an irregular region close around the ways, ``two`` is ``motion`` of two things at once, each in a region of its own
 (two scenes side by side).
 
 - ``error``: distance of the thing's middle (centroid of its colour, where it is nearer to that than to the background)
   from the asked way, mean over the frames, pixels, and as a share of the way's length; ``end``: at the last frame;
+  ``by_frame``: at each, as a share;
 - ``survival``: share of the scenes whose last frame has the thing where it should be, IoU with the true mask ≥ 0.5;
-- ``shuffled``: ``end`` as a share when every scene is given another one's track: what it comes to without following;
+- ``shuffled_…``: the same when every scene is given another one's track: what it comes to without following;
 - ``opposite``: share of the scenes where a track and its mirror image move the thing to opposite sides of its start;
 - ``outside``: PSNR to the source outside of the region before anything is composited, dB;
 - ``inside``: PSNR to the truth in the region, dB; ``enlarged``, of the model's own pixels made larger; ``codec``, of
   the truth at the model's size and through its autoencoder;
-- ``seam``: how much larger the step across the region's border is than in the truth, grey levels, composited, and
-  ``seam_raw``, before the rim is blended;
+- ``seam_raw``: how much larger the step across the region's border is than in the truth, grey levels; ``seam``, after
+  the rim is blended, where the command puts a part of the source there;
 - ``warp``: warp error by the truth's flow, ``warp_truth`` the truth's own.
 """
 
@@ -47,18 +49,19 @@ from vedit.metrics.motion import warp_difference
 from vedit.metrics.pictures import Picture, Step
 from vedit.metrics.pixels import decibels
 from vedit.video.compose import compose
+from vedit.video.follow import follow_through
 from vedit.video.mask import soft_weights
 from vedit.world.palette import COLOURS
 from vedit.world.scene import PLACES, SHAPES, draw_scene, remove, render
 
 FRAMES, SIDE, WHOLE, MARGIN = 8, 128, 256, 6
-USES = ("motion", "content", "both", "outline", "two")
+USES = ("motion", "content", "follow", "both", "outline", "two")
 TOLD = 0.8  # IoU with the true mask at which a thing counts as told from its background, on the truth itself
 
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """One scene: clips (T, S, S, 3) float32 in [0, 1], the asked way (T, 2), the region (x, y, width, height)."""
+    """One scene: clips (T, S, S, 3) float32 in [0, 1], the asked way (T, 2)."""
 
     name: str
     source: np.ndarray
@@ -68,6 +71,7 @@ class Task:
     way: np.ndarray
     inside: np.ndarray  # (S, S) bool: the region
     colour: np.ndarray  # (3,), the thing's, in the truth's first frame
+    told: np.ndarray  # (T, 2): what the model is told of it
     changed: bool = False  # the truth's first frame is given as the edited one
 
     @property
@@ -101,8 +105,9 @@ def make_task(seed: int, use: str = "motion") -> Task | None:
     bend = np.array([-velocity[1], velocity[0]]) * rng.uniform(-0.25, 0.25) * (rng.random() < 0.5)
     before = way_of(rng.uniform(15, 30) / WHOLE) * (rng.random() < 0.5)
     asked, given = moved(velocity, bend), moved(before, np.zeros(2))
-    if use in ("content", "both"):
-        given = other_thing(asked if use == "content" else given, np.random.default_rng([seed, 71]))
+    changed = use in ("content", "follow", "both")
+    if changed:
+        given = other_thing(given if use == "both" else asked, np.random.default_rng([seed, 71]))
     truth, source, empty = render(asked), render(given), render(remove(asked, 0))
     covered = truth.masks[:, 0].any(0) | source.masks[:, 0].any(0)
     x, y, width, height = cv2.boundingRect(covered.astype(np.uint8))
@@ -127,8 +132,10 @@ def make_task(seed: int, use: str = "motion") -> Task | None:
     way = truth.tracks[:, 0].astype(np.float64) - [left, top]
     task = Task(
         f"{place}-{seed}", source.frames[part], truth.frames[part], empty.frames[part], truth.masks[:, 0][part], way,
-        inside, first, use in ("content", "both"),
+        inside, first, way, changed,
     )  # fmt: skip
+    if use == "follow":
+        task = replace(task, told=followed(task.source, way[0]))
     if use == "outline":
         task = replace(task, inside=outline(covered[part[1:]], way[0]))
     return task if min(overlap(task.truth, task, at) for at in range(FRAMES)) >= TOLD else None
@@ -140,6 +147,15 @@ def other_thing(scene: Any, rng: np.random.Generator) -> Any:
     shape = str(rng.choice([name for name in SHAPES if name != thing.shape]))
     colour = str(rng.choice([name for name in COLOURS if name != thing.colour]))
     return replace(scene, things=(replace(thing, shape=shape, colour=colour), *scene.things[1:]))
+
+
+def followed(frames: np.ndarray, start: np.ndarray) -> np.ndarray:
+    """(T, 2): the way of what is at ``start``, as the command's ``--follow`` finds it; where it is lost it stays."""
+    grey = [cv2.cvtColor(np.round(frame * 255).astype(np.uint8), cv2.COLOR_RGB2GRAY) for frame in frames]
+    way = follow_through(grey, start[None])[:, 0]
+    for index in range(1, len(way)):
+        way[index] = np.where(np.isnan(way[index]), way[index - 1], way[index])
+    return way
 
 
 def outline(covered: np.ndarray, start: np.ndarray) -> np.ndarray:
@@ -264,7 +280,7 @@ def warp_error(video: np.ndarray, truth: np.ndarray) -> float:
 
 def measure(engine: Any, tasks: Sequence[Task], others: Sequence[Task], side: int) -> list[tuple[dict[str, Any], Any]]:
     """Figures and edit of scenes that are edited at once; ``others``: whose ways they get for the shuffled ones."""
-    made = run(engine, tasks, [task.way for task in tasks], side)
+    made = run(engine, tasks, [task.told for task in tasks], side)
     ways = [task.way[0] + other.way - other.way[0] for task, other in zip(tasks, others, strict=True)]
     shuffled = run(engine, tasks, ways, side)
     mirrored = run(engine, tasks, [2 * task.way[0] - task.way for task in tasks], side)
@@ -285,11 +301,12 @@ def of_edits(engine: Any, task: Task, made: Made, shuffled: Made, mirrored: Made
     with torch.inference_mode():
         coded = engine.base.codec.decode(engine.base.codec.encode(truth.to(engine.base.device)))
     codec = sized(coded.float().cpu().permute(0, 2, 3, 1).numpy() / 2 + 0.5, SIDE)
+    other = of_result(shuffled.result, task)
     return {
         "scene": task.name,
         "length": task.length,
         **of_result(made.result, task),
-        "shuffled_share": float(distances(shuffled.result, task)[-1]) / task.length,
+        **{f"shuffled_{name}": other[name] for name in ("error_share", "end_share", "overlap")},
         "opposite": bool(sides[0] > 0 > sides[1]),
         "outside": psnr(made.raw[:, ~inside], task.source[:, ~inside]),
         "enlarged": psnr(made.raw[:, inside], task.truth[:, inside]),
@@ -300,7 +317,7 @@ def of_edits(engine: Any, task: Task, made: Made, shuffled: Made, mirrored: Made
     }
 
 
-def of_result(result: np.ndarray, task: Task) -> dict[str, float]:
+def of_result(result: np.ndarray, task: Task) -> dict[str, Any]:
     """What is measured on a finished clip (T, S, S, 3)."""
     error = distances(result, task)
     return {
@@ -308,6 +325,7 @@ def of_result(result: np.ndarray, task: Task) -> dict[str, float]:
         "error_share": float(error[1:].mean()) / task.length,
         "end": float(error[-1]),
         "end_share": float(error[-1]) / task.length,
+        "by_frame": [round(float(one) / task.length, 4) for one in error],
         "overlap": overlap(result, task, FRAMES - 1),
         "inside": min(60.0, psnr(result[:, task.inside], task.truth[:, task.inside])),  # a copy has none
         "seam": border_step(result, task.inside) - border_step(task.truth, task.inside),
@@ -315,18 +333,20 @@ def of_result(result: np.ndarray, task: Task) -> dict[str, float]:
     }
 
 
-def summary(rows: list[dict[str, Any]]) -> dict[str, float]:
+def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """The means over the scenes."""
     mean = {
         key: float(np.mean([row[key] for row in rows]))
         for key in rows[0]
-        if isinstance(rows[0][key], float) and key not in ("overlap", "length")
+        if isinstance(rows[0][key], float) and not key.endswith("overlap") and key != "length"
     }
-    median = {"end_share_median": float(np.median([row["end_share"] for row in rows]))}
-    shares = {"survival": np.mean([row["overlap"] >= 0.5 for row in rows])}
+    mean["end_share_median"] = float(np.median([row["end_share"] for row in rows]))
+    mean["survival"] = float(np.mean([row["overlap"] >= 0.5 for row in rows]))
     if "opposite" in rows[0]:
-        shares["opposite"] = np.mean([row["opposite"] for row in rows])
-    return {key: round(float(value), 5) for key, value in (mean | median | shares).items()}
+        mean["opposite"] = float(np.mean([row["opposite"] for row in rows]))
+        mean["shuffled_survival"] = float(np.mean([row["shuffled_overlap"] >= 0.5 for row in rows]))
+    by_frame = np.mean([row["by_frame"] for row in rows], 0)
+    return {key: round(value, 5) for key, value in mean.items()} | {"by_frame": by_frame.round(4).tolist()}
 
 
 def sheet(task: Task, made: np.ndarray) -> np.ndarray:
@@ -364,6 +384,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--dtype", default="fp32", choices=["auto", "bf16", "fp16", "fp32"])
     args = parser.parse_args()
 
     from vedit import engines, weights
@@ -386,7 +407,7 @@ def main() -> None:
         results[named("truth", use)] = {"summary": summary(truths), "rows": truths}
     for name, adapter in controls.items():
         engine = engines.load(
-            "revideo", bundle, settings, seed=args.seed, device=args.device, dtype="auto", adapter=adapter
+            "revideo", bundle, settings, seed=args.seed, device=args.device, dtype=args.dtype, adapter=adapter
         )
         for use, tasks in asked.items():
             began, rows, row = time.time(), [], named(name, use)
@@ -397,7 +418,7 @@ def main() -> None:
                 for task, (found, made) in zip(
                     tasks[span], measure(engine, tasks[span], others[span], side), strict=True
                 ):
-                    told = f"end {found['end_share']:.0%} shuffled {found['shuffled_share']:.0%}"
+                    told = f"end {found['end_share']:.0%} shuffled {found['shuffled_end_share']:.0%}"
                     told += f" overlap {found['overlap']:.2f} inside {found['inside']:.1f} dB"
                     print(f"{row:12} {task.name:18} {told}", flush=True)
                     if len(rows) < 6:
@@ -405,19 +426,24 @@ def main() -> None:
                     rows.append(found)
             results[row] = {"summary": summary(rows), "seconds": round(time.time() - began), "rows": rows}
             print(row, json.dumps(results[row]["summary"], indent=1), flush=True)
+            asked_of = {"settings": engine.settings.model_dump(), "dtype": args.dtype, "seed": args.seed}
+            asked_of |= {"scenes": args.scenes, "first": args.first, "side": side}
             (args.out / "results.json").write_text(
-                json.dumps({"model": bundle.sha256, "side": side, "controls": results}, indent=1) + "\n"
+                json.dumps({"model": bundle.sha256, **asked_of, "controls": results}, indent=1) + "\n"
             )
     shown = (
         "error",
         "error_share",
         "end_share",
         "end_share_median",
-        "shuffled_share",
+        "shuffled_error_share",
+        "shuffled_end_share",
         "survival",
+        "shuffled_survival",
         "opposite",
         "outside",
         "inside",
+        "seam_raw",
         "seam",
         "warp",
     )

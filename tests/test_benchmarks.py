@@ -173,7 +173,7 @@ def test_a_border_step_is_seen_around_any_region(drag_motion: Any) -> None:
     assert drag_motion.border_step(clip, inside) == pytest.approx(25.5)
 
 
-@pytest.mark.parametrize("use", ["motion", "content", "both", "outline", "two"])
+@pytest.mark.parametrize("use", ["motion", "content", "follow", "both", "outline", "two"])
 def test_a_scene_of_each_use_has_its_truth(drag_motion: Any, use: str) -> None:
     (task,) = drag_motion.make_tasks(1, 7_000_000, use)
     figures = drag_motion.of_result(task.truth, task)
@@ -181,7 +181,12 @@ def test_a_scene_of_each_use_has_its_truth(drag_motion: Any, use: str) -> None:
     assert not (task.mask & ~task.inside).any()
     assert (task.inside.sum() == np.prod(np.ptp(np.nonzero(task.inside), 1) + 1)) == (use != "outline")
     first = np.abs(task.truth[0] - task.source[0]).max(-1) > 0.1
-    assert task.changed == (use in ("content", "both")) == bool(first.sum() > 20)
-    if use == "content":  # the source's own thing goes the same way
+    assert task.changed == (use in ("content", "follow", "both")) == bool(first.sum() > 20)
+    if use == "follow":  # by the tracker, from the same start, and not as exactly as the truth
+        assert np.array_equal(task.told[0], task.way[0]) and np.isfinite(task.told).all()
+        assert 0 < np.linalg.norm(task.told - task.way, axis=1).mean() < 0.5 * task.length
+    else:
+        assert task.told is task.way
+    if use in ("content", "follow"):  # the source's own thing goes the same way
         moved = np.abs(task.source[-1] - task.empty[-1]).max(-1) > 0.1
         assert np.linalg.norm(drag_motion.centre(moved) - drag_motion.centre(task.mask[-1])) < 3

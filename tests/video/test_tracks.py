@@ -368,3 +368,49 @@ def test_an_arc_with_radii_without_end_is_a_line(tmp_path):
     file.write_text("<svg><path d='M5 5 A1e8 1e8 0 0 1 9 9'/></svg>")
     (track,) = read_motion(file, EXTENT)[0]
     assert track.points[0].tolist() == [5, 5] and track.points[-1].tolist() == pytest.approx([9, 9])
+
+
+def test_a_wrong_time_in_json_is_named_by_its_own_line(tmp_path):
+    file = tmp_path / "tracks.json"
+    file.write_text('{"tracks": [{\n"points": [[1, 2], [3, 4], [5, 6]],\n"times": [0,\n"x",\n2]}]}')
+    with pytest.raises(InputError, match=r"tracks\.json:4: track 0"):
+        read_motion(file, Extent(64, 48, 8))[0]
+    file.write_text('{"tracks": [{\n"times": [0,\n1,\n0.5],\n"points": [[1, 2],\n[3, 4],\n[5, 6]]}]}')
+    with pytest.raises(InputError, match=r"tracks\.json:4: track 0: its times do not increase"):
+        read_motion(file, Extent(64, 48, 8))[0]
+
+
+def test_a_track_of_csv_is_named_with_its_first_line(tmp_path):
+    file = tmp_path / "tracks.csv"
+    file.write_text("track,time,x,y\na,,1,2\na,,5,6\nb,,3,4\nb,,7,8\n")
+    tracks, _ = read_motion(file, Extent(64, 48, 8))
+    assert [track.name for track in tracks] == [f"{file}:2: track a", f"{file}:4: track b"]
+
+
+def test_times_that_would_lie_on_one_another_are_left_out():
+    """All of a long track stand there, and fewer of a short one."""
+    extent, plain = Extent(320, 240, 8), np.full((240, 320, 3), 90, np.uint8)
+    region = parse_region("10,10,300,220", extent)
+
+    def written(to: str) -> int:
+        """White of the texts, above the track."""
+        picture = draw(plain, [region], [parse_track(f"40,120 {to}", extent)])
+        return int((picture[:117] > 180).all(-1).sum())
+
+    assert 0 < written("60,120") < 0.6 * written("280,120")
+
+
+def test_a_drawing_without_a_view_box_is_laid_over_the_picture_by_its_size(tmp_path):
+    file = tmp_path / "tracks.svg"
+    body = '<path d="M 20 20 L 60 40"/></svg>'
+    for head, scale in (
+        ('<svg width="128" height="96px">', 0.5),
+        ("<svg>", 1.0),
+        ('<svg width="100%" height="9">', 1.0),
+    ):
+        file.write_text(head + body)
+        (track,) = read_motion(file, Extent(64, 48, 8))[0]
+        np.testing.assert_allclose(track.points[[0, -1]], np.array([[20, 20], [60, 40]]) * scale)
+    file.write_text('<svg width="128" height="48">' + body)
+    with pytest.raises(InputError, match="is not the shape of the picture"):
+        read_motion(file, Extent(64, 48, 8))[0]

@@ -10,6 +10,7 @@ import typer
 from vedit.cli import console, edit
 from vedit.cli.first_frame_edit import Fit
 from vedit.cli.options import Guidance, Input, Method, Shell, Steps, default_output, grouped, parse_settings
+from vedit.errors import UsageError
 
 
 @grouped
@@ -86,6 +87,8 @@ def drag_motion(
     if show_tracks is None:
         edit.run(shell, job)
         return
+    if shell.dry_run:
+        raise UsageError("--show-tracks: draws a picture, and --dry-run writes nothing; give one of them")
     console.configure(quiet=shell.quiet, verbose=shell.verbose, when_stopped=console.NOTHING_LEFT)
     from vedit.jobs import EditJob
     from vedit.render import motion

@@ -71,7 +71,7 @@ def region_of(found: Entry, file: str, extent: Extent) -> Region:
 def _is_here(path: Path) -> bool:
     """Whether there is such a file; no for what no file can be called."""
     try:
-        return path.exists()
+        return path.is_file()
     except (OSError, ValueError):  # longer than a name may be, or with a null
         return False
 
@@ -154,7 +154,7 @@ def _marked(track: Track, most: int) -> np.ndarray:
 
 
 def draw(rgb: np.ndarray, regions: Sequence[Region], tracks: Sequence[Track], marks: int = 5) -> np.ndarray:
-    """A frame (H, W, 3) uint8 with the regions' outlines and the tracks, with dots and times along them."""
+    """A frame (H, W, 3) uint8 with the regions' outlines and the tracks, with dots along them, and times that fit."""
     picture = rgb.copy()
     outside = union(regions) <= BLACK if regions else np.zeros(rgb.shape[:2], bool)
     picture[outside] = (picture[outside].astype(np.uint16) * 5 // 8).astype(np.uint8)
@@ -170,12 +170,19 @@ def draw(rgb: np.ndarray, regions: Sequence[Region], tracks: Sequence[Track], ma
         line = np.round(track.points * 16).astype(np.int32)[:, None]
         cv2.polylines(picture, [line], False, (0, 0, 0), 3 * unit, cv2.LINE_AA, 4)
         cv2.polylines(picture, [line], False, colour, unit, cv2.LINE_AA, 4)
-        for knot in _marked(track, marks):
+        written: list[tuple[int, int, int]] = []  # left, right and base of the times that stand there
+        marked = list(_marked(track, marks))
+        for knot in [marked[0], marked[-1], *marked[1:-1]]:
             x, y = np.round(track.placed(float(knot))).astype(int)
             cv2.circle(picture, (int(x), int(y)), 2 * unit, (0, 0, 0), -1, cv2.LINE_AA)
             cv2.circle(picture, (int(x), int(y)), 2 * unit - 1, colour, -1, cv2.LINE_AA)
             text = f"{knot:.0f}" if track.frames else f"{knot:.2f}s"
             place = (min(int(x) + 3 * unit, rgb.shape[1] - 8 * unit * len(text)), max(int(y) - 3 * unit, 10 * unit))
+            (wide, high), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.35 * unit, 3 * unit)
+            if any(left < place[0] + wide and place[0] < right and abs(base - place[1]) < high + 2 * unit
+                   for left, right, base in written):  # fmt: skip
+                continue  # it could not be read
+            written.append((place[0], place[0] + wide, place[1]))
             for tone, width in (((0, 0, 0), 3 * unit), ((255, 255, 255), unit)):
                 cv2.putText(picture, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.35 * unit, tone, width, cv2.LINE_AA)
     return picture

@@ -118,10 +118,16 @@ def _numbers(where: str, texts: list[str]) -> list[float]:
 
 
 def _view(where: str, attributes: dict[str, str], width: int, height: int) -> np.ndarray:
-    """(3, 3): from the drawing's units to pixels of the picture."""
-    if "viewBox" not in attributes:
-        return np.eye(3)
-    box = _listed(where, "the viewBox", attributes["viewBox"])
+    """(3, 3): from the drawing's units to pixels of the picture. A drawing that says neither a viewBox nor a size in
+    plain numbers is in pixels."""
+    if "viewBox" in attributes:
+        box = _listed(where, "the viewBox", attributes["viewBox"])
+    else:
+        sides = [_NUMBER.fullmatch(attributes.get(side, "").strip().removesuffix("px")) for side in ("width", "height")]
+        if None in sides:
+            return np.eye(3)
+        box = [0.0, 0.0, *_numbers(where, [side[0] for side in sides if side is not None])]
+        attributes = {"viewBox": " ".join(f"{value:g}" for value in box)}
     if len(box) != 4 or box[2] <= 0 or box[3] <= 0:
         raise InputError(f"{where}: viewBox={attributes['viewBox']!r} is not four numbers, x y width height")
     scale = width / box[2]

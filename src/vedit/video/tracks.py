@@ -28,6 +28,7 @@ from vedit.video.places import TwiceError, lines_of
 from vedit.video.timecode import parse_time
 
 MOST_TIME = 1e9  # frames or seconds
+_PARTS = ("points", "times")  # of a track in JSON
 _FAR = 1e300  # further than any number of pixels that floats hold
 _FRAME = re.compile(r"(\d+)f")
 _POINT = re.compile(r"([^,@]+),([^,@]+)(?:@(.+))?")
@@ -145,22 +146,31 @@ def read_motion(path: str | Path, extent: Extent) -> tuple[list[Track], list[Ent
         found = [_Raw(key, list(points), None) for key, points in paths(name, text, extent.width, extent.height)]
     else:
         found, regions = _from_json(name, text)
-    return [_track(f"{name}{raw.key}", raw.points, raw.times, extent, raw.places(name)) for raw in found], regions
+    tracks = [
+        _track(
+            f"{name}{raw.key}", raw.points, raw.times, extent,
+            raw.places(name, raw.lines), raw.places(name, raw.time_lines),
+        )
+        for raw in found
+    ]  # fmt: skip
+    return tracks, regions
 
 
 @dataclass(frozen=True)
 class _Raw:
-    """A track as it stands in a file. ``key``: the line, if known, and what to call it; ``lines``: of each point."""
+    """A track as it stands in a file. ``key``: the line, if known, and what to call it; ``lines``: of each point;
+    ``time_lines``: of each time, if they stand elsewhere."""
 
     key: str
     points: list[Any]
     times: list[Any] | None
     lines: list[int] | None = None
+    time_lines: list[int] | None = None
 
-    def places(self, file: str) -> list[str] | None:
-        """What to call each of its points."""
+    def places(self, file: str, lines: list[int] | None) -> list[str] | None:
+        """What to call each of its points, or times, of which ``lines`` tells where they stand."""
         called = self.key.partition(": ")[2]
-        return None if self.lines is None else [f"{file}:{line}: {called}" for line in self.lines]
+        return None if lines is None else [f"{file}:{line}: {called}" for line in lines]
 
 
 def _from_json(name: str, text: str) -> tuple[list[_Raw], list[Entry]]:
@@ -188,7 +198,7 @@ def _from_json(name: str, text: str) -> tuple[list[_Raw], list[Entry]]:
     for number, track in enumerate(tracks):
         points, times = track.get("points"), track.get("times")
         begins = lines[("tracks", number)]
-        _only(name, track, ("points", "times"), lines, ("tracks", number))
+        _only(name, track, _PARTS, lines, ("tracks", number))
         key = f":{lines.get(('tracks', number, 'points'), begins)}: track {number}"
         if not isinstance(points, list) or not (times is None or isinstance(times, list)):
             raise InputError(f"{name}{key}: needs points, a list of [x, y], and times, if any, as a list")
@@ -196,7 +206,8 @@ def _from_json(name: str, text: str) -> tuple[list[_Raw], list[Entry]]:
             if not (isinstance(point, list) and len(point) == 2 and all(_is_number(value) for value in point)):
                 line = lines[("tracks", number, "points", place)]
                 raise InputError(f"{name}:{line}: track {number}: {_short(point)} is no point; give [x, y], in pixels")
-        found.append(_Raw(key, points, times, [lines["tracks", number, "points", k] for k in range(len(points))]))
+        own = [[lines["tracks", number, part, k] for k in range(len(track.get(part) or []))] for part in _PARTS]
+        found.append(_Raw(key, points, times, own[0], own[1] or None))
     return found, [Entry(region, lines[("regions", number)]) for number, region in enumerate(regions)]
 
 
@@ -235,7 +246,7 @@ def _from_csv(name: str, text: str) -> list[_Raw]:
         if len(row) != 4:
             raise InputError(f"{name}:{number}: has {len(row)} fields; there should be four, track,time,x,y")
         key = row[0].strip()
-        track = found.setdefault(key, _Raw(f": track {key}", [], [], []))
+        track = found.setdefault(key, _Raw(f":{number}: track {key}", [], [], []))
         assert track.times is not None and track.lines is not None
         track.lines.append(number)
         try:
@@ -278,9 +289,14 @@ def _point(word: str, where: str) -> tuple[float, float, str | None]:
 
 
 def _track(
-    where: str, points: list[Any], times: list[Any] | None, extent: Extent, called: list[str] | None = None
+    where: str,
+    points: list[Any],
+    times: list[Any] | None,
+    extent: Extent,
+    called: list[str] | None = None,
+    timed: list[str] | None = None,
 ) -> Track:
-    """``called``: how to call each point, where that is not ``where``."""
+    """``called``: how to call each point, where that is not ``where``; ``timed``: and each time, if otherwise."""
     places = np.array(points, np.float64).reshape(len(points), 2)
     called = called or [where] * len(places)
     if len(places) < 2:
@@ -295,6 +311,7 @@ def _track(
         return Track(where, np.linspace(extent.first, extent.first + extent.frames - 1, len(places)), places, True)
     if len(times) != len(places):
         raise InputError(f"{where}: has {len(places)} points and {len(times)} times; give one for each")
+    called = timed or called
     read = [_time(name, time) for name, time in zip(called, times, strict=True)]
     if len({kind for kind, _ in read}) > 1:
         other = next(place for place, (kind, _) in enumerate(read) if kind != read[0][0])
