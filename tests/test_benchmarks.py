@@ -74,7 +74,25 @@ def test_the_table_has_means_and_spreads_by_category(prompts: Any) -> None:
     cells = [cell.strip() for cell in line.strip("|").split("|")]
     assert cells[:6] == ["tcve", "12.0 ± 2.8", "10.0", "–", "–", "11.3 ± 2.3"]
     assert cells[6:10] == ["–", "0.5000 ± 0.0000", "–", "–"]
-    assert cells[10:] == ["6", "4", "700"]
+    assert cells[10:] == ["2", "4", "700"]
+
+
+def test_methods_are_compared_clip_by_clip(prompts: Any) -> None:
+    rows = [
+        {"label": label, "category": "style", "seed": seed, "psnr_reference": value}
+        for label, values in {"a": (10.0, 12.0, None), "b": (9.0, 13.0, 20.0)}.items()
+        for seed, value in enumerate(values)
+    ]
+    first, second = prompts.paired(rows, ["a", "b"]).splitlines()[2:]
+    assert [cell.strip() for cell in first.strip("|").split("|")] == ["a", "", "0.0 ± 1.4, 1/2"]
+    assert second.startswith("| b | 0.0 ± 1.4, 1/2 |")
+
+
+def test_a_method_can_be_asked_for_with_settings(prompts: Any) -> None:
+    assert prompts.asked_for("sdedit") == {"method": "sdedit", "label": "sdedit", "own": {}}
+    own = {"variant": "sdedit", "batch": "2"}
+    asked = prompts.asked_for("tokenflow:variant=sdedit+batch=2")
+    assert asked == {"method": "tokenflow", "label": "tokenflow variant=sdedit+batch=2", "own": own}
 
 
 @pytest.mark.parametrize("kind", ["recolour", "reshape", "remove", "tone"])

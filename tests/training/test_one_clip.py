@@ -45,10 +45,8 @@ def clip(tmp_path_factory):
 
 def tuned(recipe, model, clip, output, **options):
     options = {"steps": 4, "learning_rate": 1e-2, "frames": 3, "size": 32, "save_every": 2} | options
-    options["rate"] = options.pop("learning_rate")
-    return recipe.train(
-        clip=str(clip), prompt=PROMPT, model=str(model), output=str(output), log=lambda _: None, **options
-    )
+    options = {"rate": options.pop("learning_rate"), "log": lambda _: None} | options
+    return recipe.train(clip=str(clip), prompt=PROMPT, model=str(model), output=str(output), **options)
 
 
 def test_a_training_that_nobody_resumes_writes_no_checkpoints(tmp_path, model, clip):
@@ -107,14 +105,39 @@ def test_a_training_that_is_cut_off_resumes_to_the_same_adapter(recipe, tmp_path
     assert not (tmp_path / "parts" / adapter.FILE).exists()
     with pytest.raises(UsageError, match="--resume"):
         tuned(recipe, model, clip, tmp_path / "parts")
-    with pytest.raises(UsageError, match=r"other settings .*rate"):
-        tuned(recipe, model, clip, tmp_path / "parts", resume=True, learning_rate=1e-3)
+    with pytest.raises(UsageError, match=r"other settings \(seed\)"):
+        tuned(recipe, model, clip, tmp_path / "parts", resume=True, seed=5)
     seen = []
     parts = tuned(recipe, model, clip, tmp_path / "parts", resume=True, progress=lambda done, _: seen.append(done))
     assert seen == [2, 3, 4]
     first, second = load_file(whole / adapter.FILE), load_file(parts / adapter.FILE)
     assert first.keys() == second.keys()
     assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_training_that_went_astray_goes_on_with_a_lower_rate_from_its_checkpoint(tmp_path, model, clip):
+    """And with as many steps as there were, what was good is an adapter."""
+    out = tmp_path / "out"
+
+    def kill(done, total):
+        if done == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        tuned(tcve, model, clip, out, progress=kill)
+    with pytest.raises(VeditError, match=r"not finite .*go on with --resume and a lower learning rate"):
+        tuned(tcve, model, clip, out, resume=True, learning_rate=1e30, steps=6)
+    assert not (out / adapter.FILE).exists()
+    reached = json.loads((out / "training" / "state.json").read_text())["step"]
+    with pytest.raises(UsageError, match=f"is {reached} steps far"):
+        tuned(tcve, model, clip, out, resume=True, steps=reached - 1)
+    said = []
+    made = adapter.read_about(
+        tuned(tcve, model, clip, out, resume=True, learning_rate=1e-4, steps=reached + 2, log=said.append)
+    )
+    assert made.training["steps"] == reached + 2 and made.training["learning_rate"] == 1e-4
+    assert any("with another rate" in line for line in said)
+    assert len(made.training["clip"]) == 64 and made.training["weight_decay"] == 0.01 and "| clip_norm |" in made.card
 
 
 def test_seeds_differ_and_the_same_seed_gives_the_same_adapter(tmp_path, model, clip):

@@ -3,8 +3,10 @@
 Geyer et al., "TokenFlow: Consistent Diffusion Features for Consistent Video Editing" (2023), section 4. At every step
 one frame of each batch of frames is a keyframe. Keyframes are denoised together, each attending to all of them. Every
 other token then gets the attention output of the keyframe tokens that it resembles most in the source, from the
-keyframe of its own batch and of the batch before. Structure is kept by Plug-and-Play injection (Tumanyan et al. 2023,
-section 4) or, in the SDEdit variant, by starting from a middle level.
+keyframe of its own batch and of the batch before. (The published code spreads the keyframes' outputs over the source's
+own branch too; here the source goes through the network as it is, so what is looked up and put in is its own.)
+Structure is kept by Plug-and-Play injection (Tumanyan et al. 2023, section 4) or, in the SDEdit variant, by starting
+from a middle level.
 
 The keyframes of a window stand for the clip: the first one of the shot and the last one of the window before go along
 as they were at every step, and frames before them are forgotten, so memory does not grow with the clip.

@@ -175,7 +175,10 @@ def _settings(job: EditJob, bundle: Bundle) -> BaseModel:
     known = kind.model_fields
     for name in job.settings:
         if name not in known:
-            raise UsageError(f"{_option(name)}: {job.method} has no such setting; it has {', '.join(sorted(known))}")
+            said = f"{_option(name)}: {job.method} has no such setting; it has {', '.join(sorted(known))}"
+            if engines.tunes_to_clip(job.method):
+                said += f"; what its network is made of is chosen in vedit train-adapter {job.method}"
+            raise UsageError(said)
     try:
         return kind(**engines.advised(job.method, bundle, job.settings))
     except ValidationError as error:

@@ -9,7 +9,7 @@ import copy
 import json
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -100,15 +100,22 @@ class Diverged(VeditError):
 class Run:
     """A training folder: ``log.jsonl``, ``state.safetensors`` (weights, average, optimiser), ``state.json``.
 
-    ``identity`` is what must not change between a run and its resumption (recipe, data, batch, learning rate, ...).
-    Frozen parameters are no part of the weights. ``say`` gets the lines of the log.
+    ``identity`` is what must not change between a run and its resumption (recipe, data, batch, learning rate, ...);
+    ``free`` names what of it may, where a run can go on with it from the last checkpoint. Frozen parameters are no part
+    of the weights. ``say`` gets the lines of the log.
     """
 
     def __init__(
-        self, folder: Path, identity: dict[str, Any], resume: bool, say: Callable[[str], None] = _print
+        self,
+        folder: Path,
+        identity: dict[str, Any],
+        resume: bool,
+        say: Callable[[str], None] = _print,
+        free: Collection[str] = (),
     ) -> None:
         self.folder = folder
         self.say = say
+        self.free = free
         self.identity = json.loads(json.dumps(identity))
         self.started = time.time()
         self.spent = 0.0
@@ -122,10 +129,10 @@ class Run:
         self.resuming = resume and self._meta.exists()
         if self.resuming:
             found = _read_state(self._meta)
-            if found["identity"] != self.identity:
-                changed = sorted(
-                    k for k in {*found["identity"], *self.identity} if found["identity"].get(k) != self.identity.get(k)
-                )
+            changed = sorted(
+                k for k in {*found["identity"], *self.identity} if found["identity"].get(k) != self.identity.get(k)
+            )
+            if not set(changed) <= set(free):
                 raise UsageError(
                     f"{folder}: was started with other settings ({', '.join(changed)}); resume with the same ones"
                 )
@@ -135,6 +142,8 @@ class Run:
             except (SafetensorError, OSError) as error:
                 raise VeditError(f"{self._state}: cannot be read ({error}); train again in another folder") from None
             self.first_step, self.spent = int(at["step"]), float(at["seconds"])
+            if changed:
+                say(f"{folder}: goes on from step {self.first_step} with another {', '.join(changed)}")
         else:
             if resume:
                 say(f"{folder}: no checkpoint to go on from; begins at step 0")
@@ -202,9 +211,8 @@ class Run:
         if broken is not None:
             kept = "the checkpoint before is kept" if self._meta.exists() else "there is no checkpoint yet"
             what = f"the {_SAID.get(broken, broken)} is not finite at step {step}"
-            raise Diverged(
-                f"{self.folder}: {what}; {kept}; train again in another folder with a lower learning rate", what
-            )
+            again = "go on with --resume" if "rate" in self.free and self._meta.exists() else "train in another folder"
+            raise Diverged(f"{self.folder}: {what}; {kept}; {again} and a lower learning rate", what)
         self.say(" ".join(f"{k}={v}" for k, v in line.items()))
 
 

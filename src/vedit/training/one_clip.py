@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from vedit.diffusion.schedule import Schedule
 from vedit.errors import InputError, UsageError, VeditError
 from vedit.jobs import check_letters
-from vedit.training.common import Run, autocast, check_free, sha256, step_rng, torch_rng
+from vedit.training.common import Run, autocast, check_free, quick_dtype, sha256, step_rng, torch_rng
 from vedit.video.source import find
 from vedit.weights.adapter import About
 from vedit.weights.adapter import save as save_adapter
@@ -198,8 +198,10 @@ def tune(
             "recipe": recipe.method, "base": bundle.parts_sha256, "prompt": prompt, "network": asdict(config),
             **asdict(settings), **identity,
         },
-        resume, say=log,
+        resume, say=log, free=("rate", "steps"),
     )  # fmt: skip
+    if run.first_step > settings.steps:
+        raise UsageError(f"--steps {settings.steps}: {output} is {run.first_step} steps far; give as many at least")
     schedule = weights.load_schedule(parts["scheduler"])
     words = TextEncoder(weights.load_clip(parts["clip"]), weights.load_tokenizer(parts["tokenizer"])).to(device)
     with torch.no_grad():
@@ -222,7 +224,7 @@ def tune(
             draw_curve()
         raise
     tuned = cast(Tunable, network).trained()
-    made = about(recipe, bundle, prompt, settings, config, run, tuple(latents.shape))
+    made = about(recipe, bundle, prompt, settings, config, run, tuple(latents.shape), identity | {"device": device})
     file = save_adapter(output, made, tuned)
     draw_curve()
     return file
@@ -255,6 +257,8 @@ def fit(
     network.train()
     optimiser = torch.optim.AdamW(parameters, lr=settings.rate, weight_decay=settings.weight_decay)
     run.restore(network, optimiser, None)
+    for group in optimiser.param_groups:
+        group["lr"] = settings.rate  # it may be another one than before
     if progress is not None and run.first_step:
         progress(run.first_step, settings.steps)
     for step in range(run.first_step, settings.steps):
@@ -326,9 +330,16 @@ def network_config(recipe: Recipe, choices: Mapping[str, Any]) -> Any:
 
 
 def about(
-    recipe: Recipe, bundle: Bundle, prompt: str, settings: Settings, config: Any, run: Run, shape: tuple[int, ...]
+    recipe: Recipe,
+    bundle: Bundle,
+    prompt: str,
+    settings: Settings,
+    config: Any,
+    run: Run,
+    shape: tuple[int, ...],
+    identity: Mapping[str, Any],
 ) -> About:
-    """The description and card of a finished training."""
+    """The description and card of a finished training; ``identity``: of the clip, and what it ran on."""
     from vedit import __version__
 
     network = asdict(config)
@@ -340,6 +351,10 @@ def about(
         "frames": settings.frames,
         "stride": settings.stride,
         "seed": settings.seed,
+        "weight_decay": settings.weight_decay,
+        "clip_norm": settings.clip_norm,
+        **{name: value for name, value in identity.items() if value is not None},
+        "dtype": str(quick_dtype(str(identity["device"]))).removeprefix("torch."),
         "latents": list(shape),
         "loss_first": round(float(losses[:tenth].mean()), 5),
         "loss_last": round(float(losses[-tenth:].mean()), 5),
