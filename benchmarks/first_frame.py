@@ -1,12 +1,13 @@
 """Measure `vedit first-frame-edit` on drawn scenes, where the edited clip is known exactly.
 
-    python benchmarks/first_frame.py --out OUT [--model nano] [--scenes 24] [--row NAME=KEY=VALUE,... ...]
+    python benchmarks/first_frame.py --out OUT [--model nano] [--scenes 8] [--row NAME=KEY=VALUE,... ...]
 
 A scene moves (things, camera) and is drawn twice: as it is, and edited. The edits take turns: a thing in another
 colour, in another shape, gone, or a tone over the whole picture. The method gets the source and the first frame of the
-truth. Every ``--row`` is AnyV2V with other settings, brought to the scene's size as the command does it; beside them
-stand two that do nothing clever, ``source`` (the clip as it was) and ``repeat`` (the edited frame throughout), and
-``codec``, the truth through the autoencoder.
+truth. Every ``--row`` is AnyV2V with other settings, brought to the scene's size as the command does it, or, with
+``method=revideo``, ReVideo along ways that are followed in the source, in all of the picture or, with ``box=true``, in
+a box around what changes. Beside them stand two that do nothing clever, ``source`` (the clip as it was) and ``repeat``
+(the edited frame throughout), and ``codec``, the truth through the autoencoder.
 
 - ``truth``: PSNR to the truth over the frames after the first, dB; ``changed``: the same where the edit changes
   something; ``rest``: where it does not;
@@ -30,17 +31,23 @@ import torch
 from drag_motion import WHOLE, psnr, sized, warp_error
 
 from vedit.video.compose import compose
+from vedit.video.follow import follow_through
+from vedit.video.mask import soft_weights
 from vedit.world import operations
 from vedit.world.moving import draw_moving
 from vedit.world.scene import COLOURS, SHAPES, Scene, recolour, remove, render, reshape
 
 FRAMES = 8
+MARGIN, GRID, MOST = 6, 6, 10  # of ReVideo's box, pixels; points a side that are followed, and how many are kept
 KINDS = ("recolour", "reshape", "remove", "tone")
 TONES = ("sepia", "warmer", "cooler", "night", "sunset", "inverted")
 ROWS = {
     "anyv2v": {},
-    "nothing put in": {"convolution": 0.0, "spatial": 0.0, "temporal": 0.0},
-    "all put in": {"convolution": 1.0, "spatial": 1.0, "temporal": 1.0},
+    "plain inversion": {"fixed_point": "0"},
+    "nothing put in": {"convolution": "0", "spatial": "0", "temporal": "0"},
+    "guidance to 2": {"max_guidance": "2"},
+    "revideo": {"method": "revideo"},
+    "revideo in a box": {"method": "revideo", "box": "true"},
 }
 
 
@@ -127,6 +134,51 @@ def edited(engine: Any, task: Task, seen: int) -> np.ndarray:
     return np.stack([compose(*part, "auto") for part in parts]).astype(np.float32) / 255
 
 
+def region_of(task: Task, box: bool) -> np.ndarray:
+    """(S, S) bool: all of the picture, or a box around all that changes."""
+    inside = np.ones(task.changed.shape[1:], bool)
+    if box:
+        x, y, width, height = cv2.boundingRect(task.changed.any(0).astype(np.uint8))
+        inside[:] = False
+        inside[max(0, y - MARGIN) : y + height + MARGIN, max(0, x - MARGIN) : x + width + MARGIN] = True
+    return inside
+
+
+def ways_in(source: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """(T, N, 2): how the region moves in the source, as the command finds it: of points all over it that stay inside
+    and in sight, the longest ways."""
+    rows, columns = np.nonzero(inside)
+    across, down = (np.linspace(line.min(), line.max(), GRID + 2)[1:-1] for line in (columns, rows))
+    points = np.stack(np.meshgrid(across, down), -1).reshape(-1, 2)
+    grey = [cv2.cvtColor(np.round(frame * 255).astype(np.uint8), cv2.COLOR_RGB2GRAY) for frame in source]
+    ways = follow_through(grey, points)
+    seen = np.flatnonzero(~np.isnan(ways).any((0, 2)))
+    at = np.round(ways[:, seen]).astype(int).clip(0, len(inside) - 1)
+    seen = seen[inside[at[..., 1], at[..., 0]].all(0)]
+    lengths = np.linalg.norm(np.diff(ways[:, seen], axis=0), axis=-1).sum(0)
+    return ways[:, seen[np.argsort(-lengths, kind="stable")[:MOST]]]
+
+
+def dragged(engine: Any, task: Task, seen: int, box: bool) -> np.ndarray:
+    """The edit by ReVideo, in a region and with its rim, as the command makes it."""
+    from vedit.engines.base import Drag, Window
+
+    inside, side = region_of(task, box), task.source.shape[1]
+    mask = cv2.resize(inside.astype(np.float32), (seen, seen), interpolation=cv2.INTER_AREA) > 0.5
+    places = (ways_in(task.source, inside) + 0.5) * seen / side - 0.5
+    frame = tensor(sized(task.truth[:1], seen))[0]
+    drag = Drag(torch.from_numpy(mask.astype(np.float32)), torch.from_numpy(places), frame=frame)
+    with torch.inference_mode():
+        done: Any = engine.edit(Window(tensor(sized(task.source, seen)), 0), drag)
+    native = np.round(task.source * 255).clip(0, 255).astype(np.uint8)
+    parts = zip(native, pixels(done.reconstruction), pixels(done.frames), strict=True)
+    whole = np.stack([compose(*part, "auto") for part in parts]).astype(np.float32) / 255
+    if not box:
+        return whole
+    weights = soft_weights(inside.astype(np.uint8) * 255, WHOLE / 100)[..., None] / 255
+    return task.source + weights * (whole - task.source)
+
+
 def sheet(clips: list[np.ndarray]) -> np.ndarray:
     """One row a clip."""
     rows = np.concatenate([np.concatenate(list(clip), 1) for clip in clips])
@@ -155,7 +207,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--model", default="nano")
     parser.add_argument("--row", action="append", default=[], metavar="NAME=KEY=VALUE,...")
-    parser.add_argument("--scenes", type=int, default=24)
+    parser.add_argument("--scenes", type=int, default=8)
     parser.add_argument("--side", type=int, default=128, help="pixels of the square of a scene that is edited")
     parser.add_argument("--seen", type=int, help="what the model sees of it; by default as the command shows a scene")
     parser.add_argument("--first", type=int, default=6_000_000, help="seed of the first scene; none of training's")
@@ -163,6 +215,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--dtype", default="fp32", choices=["auto", "bf16", "fp16", "fp32"])
     args = parser.parse_args()
 
     from vedit import engines, weights
@@ -182,8 +235,9 @@ def main() -> None:
     def by(settings: dict[str, Any]) -> Callable[[Task], np.ndarray]:
         def run(task: Task) -> np.ndarray:
             given = steps | settings  # the frame rate is the preset's, as in the command
-            engine = engines.load("anyv2v", bundle, given, seed=args.seed, device=args.device)
-            return edited(engine, task, seen)
+            method, box = given.pop("method", "anyv2v"), given.pop("box", None) is not None
+            engine = engines.load(method, bundle, given, seed=args.seed, device=args.device, dtype=args.dtype)
+            return edited(engine, task, seen) if method == "anyv2v" else dragged(engine, task, seen, box)
 
         return run
 
@@ -209,7 +263,8 @@ def main() -> None:
             cv2.imwrite(str(args.out / f"{task.name}.png"), sheet(clips))
     for result in results.values():
         result["summary"] = summary(result["rows"])
-    report = {"model": bundle.sha256, "side": args.side, "seen": seen, "results": results}
+    report = {"model": bundle.sha256, "side": args.side, "seen": seen, "scenes": args.scenes, "first": args.first}
+    report |= {"seed": args.seed, "dtype": args.dtype, "results": results}
     (args.out / "results.json").write_text(json.dumps(report, indent=1) + "\n")
     shown = ("truth", "changed", "rest", "last", "warp", "warp_truth")
     print("| row | " + " | ".join(shown) + " |\n|" + "---|" * (len(shown) + 1))

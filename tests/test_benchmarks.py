@@ -208,3 +208,17 @@ def test_a_scene_of_each_use_has_its_truth(drag_motion: Any, use: str) -> None:
     if use in ("content", "follow"):  # the source's own thing goes the same way
         moved = np.abs(task.source[-1] - task.empty[-1]).max(-1) > 0.1
         assert np.linalg.norm(drag_motion.centre(moved) - drag_motion.centre(task.mask[-1])) < 3
+
+
+def test_the_motion_of_the_source_is_found_in_a_region(first_frame: Any) -> None:
+    """Of a picture that slides by two pixels a frame, what stays inside."""
+    ground = cv2.GaussianBlur(np.random.default_rng(2).random((64, 96, 3)).astype(np.float32), (0, 0), 1.5)
+    ground = (ground - ground.min()) / np.ptp(ground)
+    clip = np.stack([ground[:, 2 * index : 2 * index + 64] for index in range(6)])
+    inside = np.zeros((64, 64), bool)
+    inside[16:48, 8:56] = True
+    ways = first_frame.ways_in(clip, inside)
+    assert ways.shape[0] == 6 and 3 <= ways.shape[1] <= first_frame.MOST
+    assert np.abs(ways - ways[:1] - np.arange(6)[:, None, None] * [-2.0, 0.0]).max() < 0.4
+    at = np.round(ways).astype(int)
+    assert inside[at[..., 1], at[..., 0]].all()
