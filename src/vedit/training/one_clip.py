@@ -224,7 +224,7 @@ def tune(
             draw_curve()
         raise
     tuned = cast(Tunable, network).trained()
-    made = about(recipe, bundle, prompt, settings, config, run, tuple(latents.shape), identity | {"device": device})
+    made = about(recipe, bundle, prompt, settings, config, run, tuple(latents.shape), {**identity, "device": device})
     file = save_adapter(output, made, tuned)
     draw_curve()
     return file
