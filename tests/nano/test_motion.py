@@ -81,7 +81,7 @@ def measured(drag: Any, control: Any, bundle: Any, found: list[Any], together: i
 def test_a_thing_goes_where_its_track_leads(drag: Any, tasks: list[Any], control: Any, bundle: Any) -> None:
     mean = measured(drag, control, bundle, tasks)
     assert mean["error_share"] <= 0.25 and mean["end_share"] <= 0.35
-    assert mean["shuffled_error_share"] >= 0.8 and mean["shuffled_survival"] < mean["survival"]
+    assert mean["shuffled_end_share"] >= 0.8 and mean["shuffled_survival"] < mean["survival"]
     assert mean["opposite"] > 0.6
     assert mean["survival"] > 0.6
 
