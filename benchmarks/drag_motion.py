@@ -48,7 +48,7 @@ import torch
 from vedit.metrics.motion import warp_difference
 from vedit.metrics.pictures import Picture, Step
 from vedit.metrics.pixels import decibels
-from vedit.video.compose import compose
+from vedit.video.compose import Detail, compose
 from vedit.video.follow import follow_through
 from vedit.video.mask import soft_weights
 from vedit.world.palette import COLOURS
@@ -218,16 +218,18 @@ class Made:
     result: np.ndarray
 
 
-def finished(task: Task, edited: np.ndarray, reconstruction: np.ndarray) -> Made:
+def finished(task: Task, edited: np.ndarray, reconstruction: np.ndarray, detail: Detail = "auto") -> Made:
     """Of the edit and the codec's reconstruction of the source, (T, s, s, 3) at the model's size."""
     source = np.round(task.source * 255).clip(0, 255).astype(np.uint8)
-    frames = [compose(*parts, "auto") for parts in zip(source, reconstruction, edited, strict=True)]
+    frames = [compose(*parts, detail) for parts in zip(source, reconstruction, edited, strict=True)]
     whole = np.stack(frames).astype(np.float32) / 255
     weights = soft_weights(task.inside.astype(np.uint8) * 255, WHOLE / 100)[..., None] / 255
     return Made(sized(edited, SIDE), whole, task.source + weights * (whole - task.source))
 
 
-def run(engine: Any, tasks: Sequence[Task], ways: Sequence[np.ndarray], side: int) -> list[Made]:
+def run(
+    engine: Any, tasks: Sequence[Task], ways: Sequence[np.ndarray], side: int, detail: Detail = "auto"
+) -> list[Made]:
     """The edit of scenes side by side, each along its way; the model sees ``side`` pixels of height."""
     from vedit.engines.base import Drag, Window
 
@@ -250,7 +252,7 @@ def run(engine: Any, tasks: Sequence[Task], ways: Sequence[np.ndarray], side: in
         for part in (done.frames, done.reconstruction)
     )
     return [
-        finished(task, np.ascontiguousarray(ours), np.ascontiguousarray(coded))
+        finished(task, np.ascontiguousarray(ours), np.ascontiguousarray(coded), detail)
         for task, ours, coded in zip(tasks, edited, reconstruction, strict=True)
     ]
 
@@ -278,12 +280,14 @@ def warp_error(video: np.ndarray, truth: np.ndarray) -> float:
     return float(np.mean(total))
 
 
-def measure(engine: Any, tasks: Sequence[Task], others: Sequence[Task], side: int) -> list[tuple[dict[str, Any], Any]]:
+def measure(
+    engine: Any, tasks: Sequence[Task], others: Sequence[Task], side: int, detail: Detail = "auto"
+) -> list[tuple[dict[str, Any], Any]]:
     """Figures and edit of scenes that are edited at once; ``others``: whose ways they get for the shuffled ones."""
-    made = run(engine, tasks, [task.told for task in tasks], side)
+    made = run(engine, tasks, [task.told for task in tasks], side, detail)
     ways = [task.way[0] + other.way - other.way[0] for task, other in zip(tasks, others, strict=True)]
-    shuffled = run(engine, tasks, ways, side)
-    mirrored = run(engine, tasks, [2 * task.way[0] - task.way for task in tasks], side)
+    shuffled = run(engine, tasks, ways, side, detail)
+    mirrored = run(engine, tasks, [2 * task.way[0] - task.way for task in tasks], side, detail)
     return [
         (of_edits(engine, task, *parts, side), parts[0].result)
         for task, *parts in zip(tasks, made, shuffled, mirrored, strict=True)
@@ -381,6 +385,7 @@ def main() -> None:
     parser.add_argument("--side", type=int, help="pixels that the model sees of a scene; by default those of its crops")
     parser.add_argument("--steps", type=int)
     parser.add_argument("--setting", action="append", default=[], help="any other setting, key=value")
+    parser.add_argument("--detail", default="auto", choices=["auto", "source", "edit", "tone"], help="the command's")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--device", default="cpu")
@@ -416,7 +421,7 @@ def main() -> None:
             for at in range(0, len(tasks), together):
                 span = slice(at, at + together)
                 for task, (found, made) in zip(
-                    tasks[span], measure(engine, tasks[span], others[span], side), strict=True
+                    tasks[span], measure(engine, tasks[span], others[span], side, args.detail), strict=True
                 ):
                     told = f"end {found['end_share']:.0%} shuffled {found['shuffled_end_share']:.0%}"
                     told += f" overlap {found['overlap']:.2f} inside {found['inside']:.1f} dB"
@@ -427,7 +432,7 @@ def main() -> None:
             results[row] = {"summary": summary(rows), "seconds": round(time.time() - began), "rows": rows}
             print(row, json.dumps(results[row]["summary"], indent=1), flush=True)
             asked_of = {"settings": engine.settings.model_dump(), "dtype": args.dtype, "seed": args.seed}
-            asked_of |= {"scenes": args.scenes, "first": args.first, "side": side}
+            asked_of |= {"detail": args.detail, "scenes": args.scenes, "first": args.first, "side": side}
             (args.out / "results.json").write_text(
                 json.dumps({"model": bundle.sha256, **asked_of, "controls": results}, indent=1) + "\n"
             )
