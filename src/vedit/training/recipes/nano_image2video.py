@@ -112,7 +112,7 @@ PRESET: dict[str, Any] = {
     # which the network says the mean of what may come, is nearer to the truth than any other number of them.
     "methods": {
         "anyv2v": {"convolution": 1.0, "spatial": 1.0, "temporal": 1.0, "fixed_point": 2},
-        "revideo": {"steps": 1, "apart": True},
+        "revideo": {"steps": 1, "max_guidance": 1.5, "apart": True},
     },
 }
 #: How base and motion prior are trained together.
