@@ -75,7 +75,7 @@ def measured(drag: Any, control: Any, bundle: Any, found: list[Any], together: i
     others = found[together:] + found[:together]
     for at in range(0, len(found), together):
         rows += [row for row, _ in drag.measure(control, found[at : at + together], others[at : at + together], side)]
-    return drag.summary(rows)
+    return drag.summary(rows) | {"overlap": float(np.mean([row["overlap"] for row in rows]))}
 
 
 def test_a_thing_goes_where_its_track_leads(drag: Any, tasks: list[Any], control: Any, bundle: Any) -> None:
@@ -95,14 +95,14 @@ def test_every_use_follows_its_tracks(drag: Any, control: Any, bundle: Any, use:
         assert (differs.sum() > 60) == (use != "outline") and not (differs & ~task.inside).any()
     mean = measured(drag, control, bundle, found)
     assert mean["error_share"] <= 0.25 and mean["shuffled_error_share"] >= 0.6
-    assert mean["survival"] > 0.5
+    assert mean["overlap"] > 0.4  # of three scenes; how many pass one half says less
 
 
 def test_two_regions_move_at_once_each_along_its_own_track(drag: Any, control: Any, bundle: Any) -> None:
     """And told of both at once, which is the paper's way, the small network mixes them up."""
     found = drag.make_tasks(4, 5_000_000, "two")
     apart = measured(drag, control, bundle, found, 2)
-    assert apart["error_share"] <= 0.25 and apart["survival"] >= 0.5
+    assert apart["error_share"] <= 0.15 and apart["overlap"] > 0.4
     whole = engines.load("revideo", bundle, {"apart": False}, seed=0, device="cpu", dtype="auto")
     assert apart["error_share"] < measured(drag, whole, bundle, found, 2)["error_share"]
 
