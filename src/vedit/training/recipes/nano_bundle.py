@@ -351,17 +351,17 @@ def card(out: Path) -> str:
             f"{' and `vedit drag-motion`' if drags else ''} {seen_at(out)}. "
             "It knows how coloured and patterned shapes travel, turn and spin before a camera that pans, and nothing "
             "of people, faces or anything else that moves by itself. "
-            + guided(out)
+            + guided(out, drags)
             + kept_out(trainings, "image2video", "clips", "nano_image2video")
         )
     return "\n\n".join(parts) + "\n"
 
 
-def guided(out: Path) -> str:
-    """What the preset of the image-to-video model says of guidance."""
+def guided(out: Path, drags: bool) -> str:
+    """What the preset of the image-to-video model says of guidance; ``drags``: whether it carries a control."""
     preset = read_json(out / "image2video" / "preset.json")
     said = []
-    for command, method in (("first-frame-edit", "anyv2v"), ("drag-motion", "revideo")):
+    for command, method in (("first-frame-edit", "anyv2v"), ("drag-motion", "revideo"))[: 1 + drags]:
         most = preset.get("methods", {}).get(method, {}).get("max_guidance", preset["max_guidance"])
         rises = f"rises to {most:g} over the frames" if most > 1 else "is off (`-s max_guidance=2` for one)"
         said.append(f"{rises} in `vedit {command}`")
