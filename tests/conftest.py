@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
@@ -33,6 +34,21 @@ def empty_cache(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPa
     monkeypatch.setenv("VEDIT_CACHE", str(folder))
     monkeypatch.delenv("VEDIT_CACHE_SIZE", raising=False)
     return folder
+
+
+@pytest.fixture(scope="session")
+def benchmark() -> Callable[[str], ModuleType]:
+    """A script of ``benchmarks`` as a module, by its name; they import one another."""
+
+    def load(name: str) -> ModuleType:
+        folder = str(ROOT / "benchmarks")
+        sys.path.insert(0, folder)
+        try:
+            return importlib.import_module(name)
+        finally:
+            sys.path.remove(folder)
+
+    return load
 
 
 @pytest.fixture

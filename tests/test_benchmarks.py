@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,32 +10,23 @@ import numpy as np
 import pytest
 
 
-def benchmark(name: str) -> Any:
-    folder = str(Path(__file__).parents[1] / "benchmarks")
-    sys.path.insert(0, folder)
-    try:
-        return importlib.import_module(name)
-    finally:
-        sys.path.remove(folder)
-
-
 @pytest.fixture(scope="module")
-def prompts() -> Any:
+def prompts(benchmark: Any) -> Any:
     return benchmark("prompt_edit")
 
 
 @pytest.fixture(scope="module")
-def first_frame() -> Any:
+def first_frame(benchmark: Any) -> Any:
     return benchmark("first_frame")
 
 
 @pytest.fixture(scope="module")
-def drag_clip() -> Any:
+def drag_clip(benchmark: Any) -> Any:
     return benchmark("drag_clip")
 
 
 @pytest.fixture(scope="module")
-def drag_motion() -> Any:
+def drag_motion(benchmark: Any) -> Any:
     return benchmark("drag_motion")
 
 

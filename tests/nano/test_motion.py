@@ -5,9 +5,6 @@ Scenes and measures are those of the benchmarks, which are tested here on clips 
 
 from __future__ import annotations
 
-import importlib
-import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,19 +12,9 @@ import pytest
 
 from vedit import engines, weights
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-
-
-def benchmark(name: str) -> Any:
-    sys.path.insert(0, str(BENCHMARKS))
-    try:
-        return importlib.import_module(name)
-    finally:
-        sys.path.remove(str(BENCHMARKS))
-
 
 @pytest.fixture(scope="module")
-def drag() -> Any:
+def drag(benchmark: Any) -> Any:
     return benchmark("drag_motion")
 
 
@@ -107,7 +94,7 @@ def test_two_regions_move_at_once_each_along_its_own_track(drag: Any, control: A
     assert apart["error_share"] < measured(drag, whole, bundle, found, 2)["error_share"]
 
 
-def test_an_edited_first_frame_spreads_over_a_clip_that_moves(bundle: Any) -> None:
+def test_an_edited_first_frame_spreads_over_a_clip_that_moves(benchmark: Any, bundle: Any) -> None:
     """Nearer to the true edit than the clip as it was and than the edited frame throughout; in what changes, which is
     little and small, than the clip as it was."""
     first_frame = benchmark("first_frame")
